@@ -1,9 +1,12 @@
-/* The one hash table and the one list of the project: uthash and utlist, with an allocation that does not end the
- * program inside the macro. Keys that are strings: HASH_FIND_STR, HASH_ADD_STR, HASH_ADD_KEYPTR. */
+/* The one hash table and the one list of the project: uthash and utlist, on the project's one heap (memory.h).
+ * Keys that are strings: HASH_FIND_STR, HASH_ADD_STR, HASH_ADD_KEYPTR. */
 #ifndef GEMEL_BASE_MAP_H
 #define GEMEL_BASE_MAP_H
 
-#define HASH_NONFATAL_OOM 1
+#include "common/base/memory.h"
+
+#define uthash_malloc(size)      memory_alloc(size)
+#define uthash_free(block, size) memory_free(block)
 
 #include <uthash.h>
 #include <utlist.h>
