@@ -3,10 +3,12 @@
 #ifndef GEMEL_BASE_MAP_H
 #define GEMEL_BASE_MAP_H
 
+#include "common/base/assert.h"
 #include "common/base/memory.h"
 
 #define uthash_malloc(size)      memory_alloc(size)
 #define uthash_free(block, size) memory_free(block)
+#define uthash_fatal(sentence)   assert_failed(__FILE__, __LINE__, sentence)
 
 #include <uthash.h>
 #include <utlist.h>
