@@ -1,5 +1,9 @@
 /* The log lines of our programs: `time|LEVEL|process-pid|type|message [ Key: value ]`. Shells only; one log a program.
- * Never blocks: a full disk drops lines and counts them. No secrets. */
+ *
+ * A line is one write of at most LOG_LINE_BYTES, so that several programs may append to one file and logrotate's
+ * copytruncate loses nothing that was written. Never waits for a reader: what a full disk or a full pipe does not take
+ * is dropped and counted, and the next line that gets through says how many were lost. Control characters and bytes
+ * that are not UTF-8 are written escaped: nobody can forge a line. No secrets. Any thread may write. */
 #ifndef GEMEL_LOG_LOG_H
 #define GEMEL_LOG_LOG_H
 
@@ -7,6 +11,10 @@
 #include <stdint.h>
 
 #include "common/base/error.h"
+
+enum {
+    LOG_LINE_BYTES = 4096 /* PIPE_BUF: a longer line is cut, ends in "..." and stays one atomic write */
+};
 
 enum log_level {
     LOG_INFO,
@@ -21,7 +29,8 @@ struct log_options {
     bool json;           /* one JSON object a line */
 };
 
-/* Opens the program's log (strings are copied). Returns 0 or a negative errno with `error`. */
+/* Opens the program's log (strings are copied; a log that is open is closed). Returns 0 or a negative errno with
+ * `error`. Before it and after log_close, lines go to standard error. */
 int log_open(const struct log_options *options, struct error *error);
 void log_close(void);
 
@@ -36,10 +45,11 @@ struct log_limit {
     uint64_t dropped;
 };
 
-/* May a line be written now, at most one each `every_ms`? The number that was held back since the last goes to *dropped. */
+/* May a line be written now, at most one each `every_ms`? The number that was held back since the last goes to
+ * *dropped. */
 bool log_allowed(struct log_limit *limit, int64_t now_ms, int64_t every_ms, uint64_t *dropped);
 
-/* Lines that could not be written. */
+/* Lines that could not be written since the start of the program. */
 uint64_t log_lost_count(void);
 
 #endif
