@@ -1,0 +1,18 @@
+/* Aligned tables: title, header, dashes, cells, one space between columns. Pure. */
+#ifndef GEMEL_CLI_TABLE_PRINT_H
+#define GEMEL_CLI_TABLE_PRINT_H
+
+#include "common/base/text.h"
+#include "common/wire/gemel.pb-c.h"
+
+enum {
+    TABLE_COLUMNS_MAX = 256 /* what is over it is not shown */
+};
+
+/* Appends one table. Cells are made safe for a terminal; short rows get empty cells; no line ends in spaces. */
+void table_print(struct text *text, const Gemel__Table *table);
+
+/* Appends message and tables of a reply, with an empty line between two of them. The error is not for this stream. */
+void table_print_reply(struct text *text, const Gemel__AdminReply *reply);
+
+#endif
