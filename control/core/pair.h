@@ -37,6 +37,7 @@ enum {
     PAIR_APPEND_BYTES_MAX = 1024 * 1024, /* and their bytes, unless one alone is longer */
     PAIR_WINDOW_ENTRIES_MAX = 1024,      /* sent to the follower and not confirmed */
     PAIR_NOT_FOUND_EVERY_MS = 60 * 1000, /* between two warnings that the peer is not found */
+    PAIR_NEAR_ENTRIES = 64,              /* a follower that lacks at most these is let in: solo acknowledgements stop */
     PAIR_RETIRED_MAX = 8 /* former incarnations of the peer that are remembered, to drop late messages */
 };
 
