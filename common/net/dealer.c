@@ -15,13 +15,14 @@ enum {
     CONNECT_TIMEOUT_MS = 2000, /* a host that is off does not answer at all */
     PROBE_EVERY_MS = 2000,     /* asking why a connection fails */
     PROBE_PATIENCE_MS = 1500,  /* a probe without an answer for so long says "no answer" */
+    REDIAL_MS = 200,           /* libzmq dials again at once or never */
     LOOKUP_FAILED_MS = 1000,   /* until a name is looked up again after a failure */
     LOOKUP_EVERY_MS = 5000,    /* while nobody answers: the name may have moved */
     REASON_BYTES = 256,
-    MONITOR_EVENTS = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
-                     ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
-                     ZMQ_EVENT_HANDSHAKE_FAILED_AUTH,
-    HANDLES = 3 /* data, monitor, timer: the dealer is freed after the last */
+    MONITOR_EVENTS = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_DISCONNECTED |
+                     ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH,
+    HANDLES = 4 /* data, monitor, two timers: the dealer is freed after the last */
 };
 
 struct dealer {
@@ -36,6 +37,7 @@ struct dealer {
     struct sockaddr_storage dialled; /* what libzmq dials */
     char url[ADDRESS_BYTES + 8];     /* the same for libzmq; empty: the name is not known yet */
     uv_timer_t lookup_again;
+    uv_timer_t redial;
     struct dial_lookup *lookup; /* NULL: none runs */
     struct dial_probe *probe;   /* NULL: none runs */
     int64_t looked_up_at_ms;
@@ -50,6 +52,7 @@ struct dealer {
 
 static void dial(struct dealer *dealer, const struct sockaddr *address);
 static void start_lookup(struct dealer *dealer);
+static bool dealer_turn(void *owner);
 
 /* ---- telling the owner */
 
@@ -164,6 +167,24 @@ static void dial(struct dealer *dealer, const struct sockaddr *address)
     memcpy(&dealer->dialled, address, v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in));
 }
 
+/* libzmq gives an address up for ever when what answers there breaks its protocol: another program on the port, a
+ * message over the bound. It says nothing then, where else it says CONNECT_RETRIED. */
+static void on_redial_timer(uv_timer_t *timer)
+{
+    struct dealer *dealer = timer->data;
+    /* News that waited while the loop was busy comes first. */
+    while (dealer->data != NULL && dealer_turn(dealer))
+        continue;
+    if (dealer->data == NULL || !uv_is_active((uv_handle_t *)timer))
+        return;
+    char url[sizeof dealer->url];
+    text_copy(url, sizeof url, dealer->url);
+    void *socket = zsocket_socket(dealer->data);
+    zmq_disconnect(socket, url);
+    ASSERT(zmq_connect(socket, url) == 0);
+    uv_timer_stop(timer);
+}
+
 /* ---- what the monitor says */
 
 static void note_failure(struct dealer *dealer, uint16_t event, uint32_t value)
@@ -182,6 +203,8 @@ static void note_failure(struct dealer *dealer, uint16_t event, uint32_t value)
 static void on_connection_end(struct dealer *dealer)
 {
     dealer->tcp_connected = false;
+    /* It repeats, so that it is active until it is stopped, also within its own callback. */
+    uv_timer_start(&dealer->redial, on_redial_timer, REDIAL_MS, REDIAL_MS);
     look_up_again(dealer);
     if (dealer->up)
         dealer->ending = true;
@@ -202,6 +225,10 @@ static bool take_event(struct dealer *dealer)
     case ZMQ_EVENT_CONNECTED:
         dealer->tcp_connected = true;
         dealer->failure[0] = '\0';
+        uv_timer_stop(&dealer->redial);
+        break;
+    case ZMQ_EVENT_CONNECT_RETRIED:
+        uv_timer_stop(&dealer->redial);
         break;
     case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
         tell_up(dealer);
@@ -352,6 +379,8 @@ int dealer_create(struct dealer **dealer, struct plane *plane, const char *addre
     /* The loop's handles of a new descriptor cannot fail but for a broken epoll. */
     ASSERT(uv_timer_init(plane->loop, &made->lookup_again) == 0);
     made->lookup_again.data = made;
+    ASSERT(uv_timer_init(plane->loop, &made->redial) == 0);
+    made->redial.data = made;
     ASSERT(zsocket_create(&made->monitor, plane->loop, pair, dealer_turn, made) == 0);
     ASSERT(zsocket_create(&made->data, plane->loop, socket, dealer_turn, made) == 0);
     plane->users++;
@@ -372,6 +401,7 @@ void dealer_destroy(struct dealer **dealer)
     dial_lookup_cancel(&gone->lookup);
     dial_probe_cancel(&gone->probe);
     uv_close((uv_handle_t *)&gone->lookup_again, on_timer_closed);
+    uv_close((uv_handle_t *)&gone->redial, on_timer_closed);
     zsocket_monitor_stop(zsocket_socket(gone->data));
     zsocket_destroy(&gone->monitor, on_handle_closed, gone);
     zsocket_destroy(&gone->data, on_handle_closed, gone);

@@ -342,6 +342,8 @@ static void test_an_unknown_key_is_refused_counted_and_told_to_its_owner(void **
     assert_string_equal(dealer_last_error(world->b.dealer), world->b.why);
     assert_int_equal(world->b.ups, 0);
     assert_true(plane_refused_count(world->a.plane) > 0);
+    /* It keeps asking: the key may be added. */
+    RUN_UNTIL(world, plane_refused_count(world->a.plane) >= 3);
     assert_int_equal(send_ping(world->b.dealer, 1), -EHOSTUNREACH);
     assert_int_equal(world->a.messages, 0);
     end_world(world);
@@ -400,7 +402,7 @@ static void test_a_client_without_curve_gets_nothing_in_and_is_counted(void **st
     snprintf(url, sizeof url, "tcp://%s", router_address(world->a.router));
     assert_int_equal(zmq_connect(socket, url), 0);
     zmq_send(socket, "hello", 5, ZMQ_DONTWAIT);
-    RUN_UNTIL(world, plane_refused_count(world->a.plane) > 2);
+    RUN_UNTIL(world, plane_refused_count(world->a.plane) > 0);
     assert_int_equal(send_ping(world->b.dealer, 1), 0);
     RUN_UNTIL(world, world->a.messages == 1);
     zmq_close(socket);
@@ -510,6 +512,36 @@ static void test_a_dealer_finds_a_server_that_starts_later_and_again_after_a_res
     end_world(world);
 }
 
+/* libzmq itself never dials again after this. */
+static void test_a_dealer_that_met_another_program_on_the_port_finds_the_right_one_later(void **state)
+{
+    (void)state;
+    struct world *world = make_world(true);
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof address;
+    int yes = 1;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, length), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &length), 0);
+    assert_int_equal(listen(listener, 8), 0);
+    char text[64];
+    snprintf(text, sizeof text, "127.0.0.1:%u", ntohs(address.sin_port));
+    dial_to(world, text);
+    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    assert_true(fd >= 0);
+    close(listener);
+    static const char REPLY[] = "HTTP/1.1 400 Bad Request\r\n\r\nand so on, and so on, and so on, and so on";
+    assert_int_equal(send(fd, REPLY, sizeof REPLY, MSG_NOSIGNAL), sizeof REPLY);
+    RUN_UNTIL(world, world->b.downs > 0);
+    assert_int_equal(world->b.ups, 0);
+    close(fd);
+    listen_on(world, text);
+    RUN_UNTIL(world, world->b.ups == 1);
+    end_world(world);
+}
+
 static void test_the_last_reply_of_a_server_that_ends_comes_before_its_end(void **state)
 {
     (void)state;
@@ -606,6 +638,7 @@ int main(void)
         cmocka_unit_test(test_a_message_of_another_cluster_is_refused_and_an_unknown_cluster_is_not),
         cmocka_unit_test(test_a_reply_to_a_peer_that_is_gone_says_so),
         cmocka_unit_test(test_a_dealer_finds_a_server_that_starts_later_and_again_after_a_restart),
+        cmocka_unit_test(test_a_dealer_that_met_another_program_on_the_port_finds_the_right_one_later),
         cmocka_unit_test(test_the_last_reply_of_a_server_that_ends_comes_before_its_end),
         cmocka_unit_test(test_a_dealer_may_be_destroyed_from_its_callback),
         cmocka_unit_test(test_bad_addresses_taken_ports_and_missing_keys_are_refused_with_a_sentence),
