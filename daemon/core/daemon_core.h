@@ -84,6 +84,7 @@ struct daemon_adopt {
     uint64_t clear_failed;
     bool wanted;     /* what the orders said last */
     bool parked;     /* ended for good under its policy: waits for clear_failed */
+    bool failed;     /* parked by a failure */
     const char *why; /* it is not wanted, or is parked */
     enum daemon_run run;
     struct token token; /* of the run */
@@ -146,7 +147,8 @@ struct daemon_event {
         } last_words;
         struct daemon_notify notify;
         struct {
-            int32_t pid; /* of the peer of the link */
+            int32_t pid;        /* of the peer of the link */
+            struct token token; /* that it named; zeroes: none */
         } linked;
         uint64_t peer; /* PEER_UP */
         const Gemel__Registry *registry;
@@ -214,6 +216,7 @@ struct daemon_action {
             uint64_t clear_failed;
             bool wanted;
             bool parked;
+            bool failed;
             const char *why; /* never NULL */
         } order;
         uint64_t epoch;      /* STORE_EPOCH */
@@ -265,7 +268,7 @@ void daemon_core_destroy(struct daemon_core **core);
  * -ENOSPC when a table is full. What it appended is to be carried out in any case. */
 int daemon_core_step(struct daemon_core *core, const struct daemon_event *event, struct daemon_actions *actions);
 
-/* When the next TICK is due; INT64_MAX: never. It may be early, never late. */
+/* When the next TICK is due; INT64_MAX: never. */
 int64_t daemon_core_next_wakeup_ms(const struct daemon_core *core);
 
 /* A full report, in the arena: what SEND_REPORTS to a new peer holds. `own` gives the daemon's own processes instead.
