@@ -137,7 +137,7 @@ int pair_create(struct pair_core **core, const struct pair_config *config)
     made->owed.last_index = UINT64_MAX;
     made->insist_index = UINT64_MAX;
     made->unfit_until_ms = INT64_MIN;
-    made->peer.heard_ms = INT64_MIN;
+    made->peer.heard_ms = made->peer.unfit_until_ms = INT64_MIN;
     made->wakeup_ms = INT64_MAX;
     *core = made;
     return 0;
@@ -164,6 +164,11 @@ bool pair_is_silent(const struct pair_core *core, int64_t for_ms)
 bool pair_is_unfit(const struct pair_core *core)
 {
     return core->now_ms < core->unfit_until_ms;
+}
+
+bool pair_peer_is_unfit(const struct pair_core *core)
+{
+    return core->now_ms < core->peer.unfit_until_ms;
 }
 
 bool pair_follower_is_in_sync(const struct pair_core *core)

@@ -201,7 +201,7 @@ void pair_lead_on_position(struct pair_core *core, struct oplog_position positio
  * yields; else this side's epoch is the higher one and its operations stand. */
 static void on_divergence(struct pair_core *core, uint64_t common)
 {
-    if (common > core->stored_index || core->peer.unfit)
+    if (common > core->stored_index || pair_peer_is_unfit(core))
         return;
     if (oplog_operations_between(core->log, common, core->commit_index > common ? core->commit_index : common) > 0) {
         core->insist_index = common;

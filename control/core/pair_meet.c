@@ -45,14 +45,24 @@ static struct pair_retired *find_retired(struct pair_core *core, uint64_t incarn
     return NULL;
 }
 
+/* Is the message of this cluster, or of one that may become the same? */
+static bool is_same_cluster(struct pair_core *core, const Gemel__Envelope *envelope)
+{
+    if (core->meta.cluster_id[0] == '\0' || envelope->cluster_id[0] == '\0' ||
+        strcmp(core->meta.cluster_id, envelope->cluster_id) == 0)
+        return true;
+    text_copy(core->peer.error, sizeof core->peer.error, "its store belongs to another cluster");
+    return false;
+}
+
 bool pair_meet_is_current(struct pair_core *core, const Gemel__Envelope *envelope)
 {
-    bool is_ours = core->meta.cluster_id[0] == '\0' || envelope->cluster_id[0] == '\0' ||
-                   strcmp(core->meta.cluster_id, envelope->cluster_id) == 0;
-    if (is_ours && envelope->incarnation == core->peer.incarnation)
+    if (!is_same_cluster(core, envelope))
+        return false;
+    if (envelope->incarnation == core->peer.incarnation)
         return true;
     /* Late, or from an incarnation that is not known yet: a hello that is answered settles it. */
-    if (is_ours && core->now_ms >= core->hello_at_ms)
+    if (core->now_ms >= core->hello_at_ms)
         pair_meet_send_hello(core, false, 0);
     return false;
 }
@@ -85,27 +95,21 @@ static void on_new_incarnation(struct pair_core *core, uint64_t incarnation)
     peer->incarnation = incarnation;
     peer->hello_sequence = 0;
     peer->answered = false;
-    peer->leads = peer->has_leader = peer->unfit = peer->yields = false;
+    peer->leads = peer->has_leader = peer->yields = false;
+    peer->unfit_until_ms = INT64_MIN;
     peer->announce_due = true;
     peer->met_ms = core->now_ms;
     if (core->following)
         pair_follow_lose(core, "the leader's control was restarted");
 }
 
-static bool is_same_cluster(struct pair_core *core, const Gemel__Envelope *envelope)
+/* An empty store adopts its peer's cluster. */
+static void adopt_cluster(struct pair_core *core, const char *cluster_id)
 {
-    if (envelope->cluster_id[0] == '\0' || strcmp(envelope->cluster_id, core->meta.cluster_id) == 0)
-        return true;
-    if (core->meta.cluster_id[0] == '\0') {
-        if (!text_copy(core->meta.cluster_id, sizeof core->meta.cluster_id, envelope->cluster_id)) {
-            core->meta.cluster_id[0] = '\0';
-            return false;
-        }
-        pair_store_fact(core);
-        return true;
-    }
-    text_copy(core->peer.error, sizeof core->peer.error, "its store belongs to another cluster");
-    return false;
+    if (core->meta.cluster_id[0] != '\0' || cluster_id[0] == '\0')
+        return;
+    text_copy(core->meta.cluster_id, sizeof core->meta.cluster_id, cluster_id);
+    pair_store_fact(core);
 }
 
 static void take_hello(struct pair_core *core, const Gemel__PairHello *hello)
@@ -119,7 +123,7 @@ static void take_hello(struct pair_core *core, const Gemel__PairHello *hello)
     peer->hello_sequence = hello->sequence;
     peer->leads = hello->role == GEMEL__PAIR_ROLE__PAIR_ROLE_LEADER;
     peer->has_leader = hello->leader_host[0] != '\0';
-    peer->unfit = hello->unfit;
+    peer->unfit_until_ms = hello->unfit ? core->now_ms + core->config.lease_ms : INT64_MIN;
     peer->yields = hello->yields;
     peer->last = oplog_position_from(hello->last);
     if (hello->reply && hello->answers_incarnation == core->config.incarnation)
@@ -131,8 +135,8 @@ static void take_hello(struct pair_core *core, const Gemel__PairHello *hello)
 static bool is_ahead(const struct pair_core *core)
 {
     const struct pair_peer *peer = &core->peer;
-    if (pair_is_unfit(core) != peer->unfit)
-        return peer->unfit;
+    if (pair_is_unfit(core) != pair_peer_is_unfit(core))
+        return pair_peer_is_unfit(core);
     if (core->yields != peer->yields)
         return peer->yields;
     struct oplog_position own = oplog_at(core->log, core->stored_index);
@@ -198,6 +202,8 @@ int pair_meet_on_hello(struct pair_core *core, const Gemel__Envelope *envelope)
         text_copy(core->peer.error, sizeof core->peer.error, "it says that it is this host's control");
         return -EBADMSG;
     }
+    if (strlen(envelope->cluster_id) >= PAIR_CLUSTER_ID_BYTES)
+        return -EBADMSG;
     if (!is_same_cluster(core, envelope))
         return 0;
     bool restarted = envelope->incarnation != core->peer.incarnation;
@@ -210,6 +216,7 @@ int pair_meet_on_hello(struct pair_core *core, const Gemel__Envelope *envelope)
         on_new_incarnation(core, envelope->incarnation);
     else if (hello->sequence <= core->peer.hello_sequence)
         return 0;
+    adopt_cluster(core, envelope->cluster_id);
     take_hello(core, hello);
     weigh_roles(core, hello, restarted);
     if (!hello->reply)

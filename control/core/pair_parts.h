@@ -50,7 +50,7 @@ struct pair_peer {
     bool answered;           /* this incarnation has answered a hello of ours */
     bool leads;              /* by its newest hello */
     bool has_leader;         /* by its newest hello, it follows somebody */
-    bool unfit;
+    int64_t unfit_until_ms;  /* it said that it cannot write its store: believed for a lease */
     bool yields;
     struct oplog_position last; /* fsynced there, by its newest hello */
     bool announce_due;          /* "Peer control found" is to be said once it is known who leads */
@@ -140,6 +140,7 @@ void pair_tell_following(struct pair_core *core, const char *leader);
 Gemel__Envelope *pair_compose(struct pair_core *core, Gemel__Envelope__BodyCase body, uint64_t epoch);
 bool pair_is_silent(const struct pair_core *core, int64_t for_ms);
 bool pair_is_unfit(const struct pair_core *core);
+bool pair_peer_is_unfit(const struct pair_core *core);
 bool pair_follower_is_in_sync(const struct pair_core *core);
 
 /* ---- pair_store.c */

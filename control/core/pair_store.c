@@ -24,6 +24,8 @@ static void give_truncate(struct pair_core *core, const struct pair_write *wante
     write->diverged = wanted->diverged;
     write->acknowledged = wanted->acknowledged;
     write->reset_state = wanted->reset_state;
+    if (wanted->reset_state)
+        core->applied_index = 0; /* COMMITTED starts again at 1 */
     struct pair_action *action = pair_act(core, PAIR_ACTION_STORE_TRUNCATE);
     action->store_truncate.sequence = write->sequence;
     action->store_truncate.keep = wanted->last_index;
@@ -73,8 +75,6 @@ void pair_store_truncate(struct pair_core *core, uint64_t keep, bool diverged, b
         core->commit_index = keep;
     if (core->verified_index > keep)
         core->verified_index = keep;
-    if (wanted.reset_state)
-        core->applied_index = 0;
     give_truncate(core, &wanted);
 }
 
