@@ -122,7 +122,6 @@ struct layout_type {
     enum layout_builtin builtin;
     struct layout_number instances; /* processes of this type in each instance of the pipeline, from 1 */
     struct layout_number port;      /* 0: chosen by the daemon */
-    struct layout_number gw_port;   /* of a TCP route at the gateways; 0: none */
     struct layout_texts command;    /* argv without args; never empty */
     struct layout_texts args;
     struct layout_pairs env;
