@@ -57,7 +57,7 @@ struct gateway_config {
     const struct gateway_upstream *upstreams;
     int64_t ping_interval_ms;   /* 100 */
     int64_t hang_timeout_ms;    /* 1000 */
-    int64_t query_timeout_ms;   /* 30000; of a query without one of its own */
+    int64_t query_timeout_ms;   /* 30000; of a query without one of its own; -1: none */
     int64_t startup_timeout_ms; /* 30000; how long instance 0, or the published one, is waited for */
     int64_t quarantine_ms;      /* 60000; -1: none */
     uint64_t max_lag_rows;      /* 0: no bound */

@@ -212,11 +212,12 @@ static void on_query(struct gateway_core *core, const struct gateway_event *even
         .route = route->number,
         .bytes = event->query.body_bytes,
         .fingerprint = event->query.fingerprint,
-        .timeout_ms = (uint32_t)timeout_ms,
-        /* A forwarder lets its gateway speak first: it knows more. */
-        .deadline_ms = core->now_ms + timeout_ms + (core->is_forwarder ? FORWARDER_MARGIN_MS : 0),
+        .timeout_ms = timeout_ms < 0 ? 0 : (uint32_t)timeout_ms,
+        .deadline_ms = timeout_ms < 0 ? INT64_MAX : core->now_ms + timeout_ms,
         .idempotent = event->query.idempotent,
     };
+    if (core->is_forwarder && timeout_ms >= 0)
+        facts.deadline_ms += FORWARDER_MARGIN_MS; /* its gateway speaks first: it knows more */
     uint32_t slot =
         requests_open(core->requests, &facts, &route->waiting, &core->clients[event->query.client].requests);
     if (slot == REQUEST_NONE) {
