@@ -85,27 +85,37 @@ void gateway_drop_link(struct gateway_core *core, struct candidate *candidate, b
 
 /* ---- events of links ---- */
 
+/* Is it the process that was dialled, in the run that was reported or a newer one? Else gives the link up. A forwarder
+ * does not ask: it knows its gateways by their addresses alone. */
+static bool is_expected_peer(struct gateway_core *core, struct candidate *candidate, const struct gateway_event *event,
+                             struct gateway_actions *actions)
+{
+    const char *peer = event->link.peer != NULL ? event->link.peer : "";
+    if (strcmp(peer, candidate->name) != 0) {
+        char why[ROUTE_WHY_BYTES];
+        snprintf(why, sizeof why, "%s answers on its port", peer[0] != '\0' ? peer : "a stranger");
+        if (strcmp(why, candidate->left_why) != 0) /* once, not with each dial */
+            gateway_log(actions, GATEWAY_LOG_WARN,
+                        "Process endpoint is in other hands [ Process: %s ] [ Endpoint: %s ] [ Peer: %s ]",
+                        candidate->name, candidate->endpoint, peer);
+        gateway_drop_link(core, candidate, true, false, why, actions);
+        return false;
+    }
+    bool has_token = token_compare(event->link.token, (struct token){0}) != 0;
+    if (has_token && token_compare(event->link.token, candidate->token) < 0) {
+        gateway_drop_link(core, candidate, true, false, "an earlier run of it answers on its port", actions);
+        return false;
+    }
+    return true;
+}
+
 static void on_open(struct gateway_core *core, struct candidate *candidate, const struct gateway_event *event,
                     struct gateway_actions *actions)
 {
-    const char *peer = event->link.peer != NULL ? event->link.peer : "";
-    if (strcmp(peer, candidate->name) != 0 && !core->is_forwarder) {
-        char why[ROUTE_WHY_BYTES];
-        snprintf(why, sizeof why, "%s answers on its port", peer[0] != '\0' ? peer : "a stranger");
-        gateway_log(actions, GATEWAY_LOG_WARN,
-                    "Process endpoint is in other hands [ Process: %s ] [ Endpoint: %s ] "
-                    "[ Peer: %s ]",
-                    candidate->name, candidate->endpoint, peer);
-        gateway_drop_link(core, candidate, true, false, why, actions);
+    if (!core->is_forwarder && !is_expected_peer(core, candidate, event, actions))
         return;
-    }
-    if (token_compare(event->link.token, (struct token){0}) != 0 &&
-        token_compare(event->link.token, candidate->token) < 0) {
-        gateway_drop_link(core, candidate, true, false, "an earlier run of it answers on its port", actions);
-        return;
-    }
     enter_link(candidate, CANDIDATE_LINK_LIVE, core->now_ms);
-    candidate->link_token = event->link.token;
+    candidate->link_token = core->is_forwarder ? (struct token){0} : event->link.token;
     candidate->blocks_while_busy = event->link.blocks_while_busy;
     candidate->left_by_silence = false;
     candidate->dial_delay_ms = GATEWAY_DIAL_FIRST_MS;
