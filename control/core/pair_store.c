@@ -34,7 +34,8 @@ static void give_truncate(struct pair_core *core, const struct pair_write *wante
     action->store_truncate.reset_state = wanted->reset_state;
 }
 
-/* A truncation that failed stands before everything else: memory is cut already. */
+/* A truncation that failed stands before everything else: memory is cut already, and a record that no longer says
+ * `alone` must not reach the disk before the tail that it spoke of is set aside. */
 static void pay_owed(struct pair_core *core)
 {
     if (core->owed.last_index == UINT64_MAX)
@@ -80,6 +81,7 @@ void pair_store_truncate(struct pair_core *core, uint64_t keep, bool diverged, b
 
 void pair_store_meta(struct pair_core *core, enum pair_write_kind kind, const struct pair_meta *meta)
 {
+    pay_owed(core);
     push_write(core, kind);
     struct pair_action *action = pair_act(core, PAIR_ACTION_STORE_META);
     action->store_meta.sequence = core->sequence;
