@@ -276,7 +276,7 @@ static void on_tick(struct pair_core *core)
     }
     bool alone = core->state != PAIR_LEADING && (!core->following || pair_is_silent(core, core->config.suspect_ms));
     if (alone && core->now_ms >= core->hello_at_ms)
-        pair_meet_send_hello(core, false, 0);
+        pair_meet_send_hello(core, NULL);
     if (core->now_ms >= core->warn_at_ms)
         pair_meet_warn(core);
 }
@@ -308,7 +308,7 @@ static int take_event(struct pair_core *core, const struct pair_event *event)
         return on_peer_message(core, event->message);
     case PAIR_EVENT_PEER_UP:
         if (core->config.clustered)
-            pair_meet_send_hello(core, false, 0);
+            pair_meet_send_hello(core, NULL);
         return 0;
     case PAIR_EVENT_PEER_DOWN:
         text_copy(core->peer.error, sizeof core->peer.error, event->peer_error == NULL ? "" : event->peer_error);

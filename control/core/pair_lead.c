@@ -91,7 +91,7 @@ void pair_lead_step_down(struct pair_core *core, const char *why)
     pair_say(core, PAIR_WARN, "Leadership ended here [ Epoch: %llu ] [ Why: %s ]",
              (unsigned long long)epoch_counter(core->meta.epoch_seen), core->why);
     pair_tell_following(core, "");
-    pair_meet_send_hello(core, false, 0);
+    pair_meet_send_hello(core, NULL);
 }
 
 /* ---- propose */

@@ -6,13 +6,13 @@
 #include "common/base/token.h"
 #include "control/core/pair_parts.h"
 
-void pair_meet_send_hello(struct pair_core *core, bool reply, uint64_t answers_sequence)
+void pair_meet_send_hello(struct pair_core *core, const Gemel__Envelope *answered)
 {
     struct arena *arena = &core->actions->arena;
     Gemel__PairHello *hello = arena_alloc(arena, sizeof *hello);
     gemel__pair_hello__init(hello);
     bool leads = core->state == PAIR_LEADING;
-    hello->reply = reply;
+    hello->reply = answered != NULL;
     hello->host = arena_strdup(arena, core->config.host);
     hello->node = core->config.node;
     hello->role = leads ? GEMEL__PAIR_ROLE__PAIR_ROLE_LEADER : GEMEL__PAIR_ROLE__PAIR_ROLE_FOLLOWER;
@@ -25,9 +25,9 @@ void pair_meet_send_hello(struct pair_core *core, bool reply, uint64_t answers_s
     hello->sequence = ++core->hello_sequence;
     hello->unfit = pair_is_unfit(core);
     hello->yields = core->yields;
-    if (reply) {
-        hello->answers_incarnation = core->peer.incarnation;
-        hello->answers_sequence = answers_sequence;
+    if (answered != NULL) {
+        hello->answers_incarnation = answered->incarnation;
+        hello->answers_sequence = answered->pair_hello->sequence;
     } else {
         core->hello_at_ms = core->now_ms + core->config.heartbeat_ms;
     }
@@ -63,7 +63,7 @@ bool pair_meet_is_current(struct pair_core *core, const Gemel__Envelope *envelop
         return true;
     /* Late, or from an incarnation that is not known yet: a hello that is answered settles it. */
     if (core->now_ms >= core->hello_at_ms)
-        pair_meet_send_hello(core, false, 0);
+        pair_meet_send_hello(core, NULL);
     return false;
 }
 
@@ -208,8 +208,11 @@ int pair_meet_on_hello(struct pair_core *core, const Gemel__Envelope *envelope)
         return 0;
     bool restarted = envelope->incarnation != core->peer.incarnation;
     if (restarted && !is_alive(core, envelope)) {
+        /* It is answered all the same: the other one may be in the same doubt about this control. */
+        if (!hello->reply)
+            pair_meet_send_hello(core, envelope);
         if (core->now_ms >= core->hello_at_ms)
-            pair_meet_send_hello(core, false, 0);
+            pair_meet_send_hello(core, NULL);
         return 0;
     }
     if (restarted)
@@ -220,9 +223,9 @@ int pair_meet_on_hello(struct pair_core *core, const Gemel__Envelope *envelope)
     take_hello(core, hello);
     weigh_roles(core, hello, restarted);
     if (!hello->reply)
-        pair_meet_send_hello(core, true, hello->sequence);
+        pair_meet_send_hello(core, envelope);
     if (!core->peer.answered)
-        pair_meet_send_hello(core, false, 0);
+        pair_meet_send_hello(core, NULL);
     return 0;
 }
 

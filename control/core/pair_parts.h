@@ -156,7 +156,8 @@ int pair_store_on_stored(struct pair_core *core, uint64_t sequence);
 int pair_store_on_failed(struct pair_core *core, uint64_t sequence, int code);
 
 /* ---- pair_meet.c */
-void pair_meet_send_hello(struct pair_core *core, bool reply, uint64_t answers_sequence);
+/* `answered` is the hello that this one replies to; NULL: none. */
+void pair_meet_send_hello(struct pair_core *core, const Gemel__Envelope *answered);
 int pair_meet_on_hello(struct pair_core *core, const Gemel__Envelope *envelope);
 /* Is this message from the incarnation of the peer that is known to live? */
 bool pair_meet_is_current(struct pair_core *core, const Gemel__Envelope *envelope);

@@ -284,9 +284,28 @@ static void apply_route(struct state *state, const Gemel__Op *op, struct state_c
     put_and_tell(state, STATE_ROUTE, key, &route.base, changes);
 }
 
-static void apply_op(struct state *state, uint64_t index, const Gemel__Op *op, struct state_changes *changes)
+/* What operators want to find again stands among the events too, without what is long. */
+static void apply_event(struct state *state, uint64_t index, const Gemel__Op *op, struct state_changes *changes)
 {
     char key[STATE_KEY_BYTES];
+    Gemel__Op event = *op;
+    Gemel__OpRevision revision = GEMEL__OP_REVISION__INIT;
+    Gemel__OpWanted wanted = GEMEL__OP_WANTED__INIT;
+    if (op->body_case == GEMEL__OP__BODY_REVISION) {
+        revision.comment = op->revision->comment;
+        event.revision = &revision;
+    } else if (op->body_case == GEMEL__OP__BODY_WANTED) {
+        wanted.up = op->wanted->up;
+        wanted.why = op->wanted->why;
+        event.wanted = &wanted;
+    }
+    number_key(key, index);
+    put_and_tell(state, STATE_EVENT, key, &event.base, changes);
+    drop_oldest(state, STATE_EVENT, STATE_EVENTS_MAX, changes);
+}
+
+static void apply_op(struct state *state, uint64_t index, const Gemel__Op *op, struct state_changes *changes)
+{
     if (op->body_case == GEMEL__OP__BODY_LEAD) {
         put_and_tell(state, STATE_LEAD, "last", &op->base, changes);
     } else if (op->body_case == GEMEL__OP__BODY_REVISION) {
@@ -297,11 +316,9 @@ static void apply_op(struct state *state, uint64_t index, const Gemel__Op *op, s
         apply_place(state, op, changes);
     } else if (op->body_case == GEMEL__OP__BODY_ROUTE) {
         apply_route(state, op, changes);
-    } else if (op->body_case == GEMEL__OP__BODY_EVENT) {
-        number_key(key, index);
-        put_and_tell(state, STATE_EVENT, key, &op->base, changes);
-        drop_oldest(state, STATE_EVENT, STATE_EVENTS_MAX, changes);
     }
+    if (op->body_case != GEMEL__OP__BODY_PLACE)
+        apply_event(state, index, op, changes);
 }
 
 int state_apply(struct state *state, const Gemel__LogEntry *entry, struct state_changes *changes)

@@ -147,9 +147,15 @@ static void test_revisions_are_numbered_and_the_oldest_goes(void **given)
     assert_int_equal(state_revision(world->state), STATE_REVISIONS_MAX + 1);
     assert_null(state_find_revision(world->state, 1));
     assert_non_null(state_find_revision(world->state, 2));
-    const struct state_change *last = &world->changes.items[world->changes.count - 1];
-    assert_null(last->value);
-    assert_string_equal(last->key, "00000000000000000001");
+    size_t deleted = 0;
+    for (size_t i = 0; i < world->changes.count; i++) {
+        const struct state_change *change = &world->changes.items[i];
+        if (change->kind != STATE_REVISION || change->value != NULL)
+            continue;
+        deleted++;
+        assert_string_equal(change->key, "00000000000000000001");
+    }
+    assert_int_equal(deleted, 1);
 }
 
 static void test_events_are_a_ring(void **given)
@@ -182,7 +188,7 @@ static void test_the_changed_rows_make_the_same_state_again(void **given)
     assert_int_equal(state_find_placement(loaded, "P.0.tp.0")->placement, 2);
     assert_int_equal(state_find_wanted(loaded, "P.0.tp.0")->clear_failed, 1);
     assert_int_equal(state_route_version(loaded), 1);
-    assert_int_equal(state_count(loaded, STATE_EVENT), 1);
+    assert_int_equal(state_count(loaded, STATE_EVENT), 4); /* all but the placements */
     assert_int_equal(state_load(loaded, "route", "x", (const uint8_t *)"\xff", 1), -EBADMSG);
     assert_int_equal(state_load(loaded, "other", "x", NULL, 0), -EBADMSG);
     state_clear(loaded);
