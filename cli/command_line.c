@@ -5,10 +5,14 @@
 #include <string.h>
 
 #include "common/base/assert.h"
+#include "common/layout/model/near.h"
+#include "common/yaml/scalar.h"
 
 enum {
     NUMBER_MAX = 1000000000,
     DURATION_DAYS_MAX = 30,
+    MS_PER_DAY = 86400000,
+    NS_PER_MS = 1000000,
     WORD_BYTES = 64 /* an option's name that is longer is no option's name */
 };
 
@@ -58,40 +62,24 @@ static bool takes_next_token(const char *token)
     return option >= 0 && cli_option_text((enum cli_option)option)->kind != CLI_OPTION_SWITCH;
 }
 
-/* The nearest of the words seen so far to what was typed. */
-struct nearest {
-    const char *typed;
-    const char *word;
-    size_t distance;
-};
-
-static void nearest_offer(struct nearest *nearest, const char *word)
-{
-    const size_t distance = text_distance(nearest->typed, word);
-    /* A third of the letters may be wrong: `stat` is not `status` by accident, `x` is nothing. */
-    if (distance * 3 <= strlen(word) + 1 && (nearest->word == NULL || distance < nearest->distance)) {
-        nearest->word = word;
-        nearest->distance = distance;
-    }
-}
-
 static int unknown_noun(const struct reading *reading, const char *typed)
 {
-    struct nearest nearest = {.typed = typed};
+    struct near near;
+    near_init(&near, typed);
     for (size_t i = 0; i < cli_noun_count(); i++)
-        nearest_offer(&nearest, cli_noun_at(i)->name);
+        near_offer(&near, cli_noun_at(i)->name);
     const char *program = reading->invocation->program;
-    if (nearest.word != NULL)
-        return error_set(reading->error, -EINVAL, "unknown command '%s', did you mean '%s'?", typed, nearest.word);
+    if (near.best != NULL)
+        return error_set(reading->error, -EINVAL, "unknown command '%s', did you mean '%s'?", typed, near.best);
     return error_set(reading->error, -EINVAL, "unknown command '%s': `%s --help` lists all", typed, program);
 }
 
-static void offer_verbs(struct nearest *nearest, const char *noun)
+static void offer_verbs(struct near *near, const char *noun)
 {
     for (int i = 0; i < CLI_COMMAND_COUNT; i++) {
         const struct cli_command *command = cli_command_at((enum cli_command_id)i);
         if (strcmp(command->noun, noun) == 0 && command->verb != NULL)
-            nearest_offer(nearest, command->verb);
+            near_offer(near, command->verb);
     }
 }
 
@@ -103,11 +91,12 @@ static int missing_verb(const struct reading *reading, const char *typed)
         return error_set(reading->error, -EINVAL, "what shall %s do? `%s %s --help` lists its commands", noun,
                          invocation->program, noun);
     const bool flag = strncmp(typed, "--", 2) == 0;
-    struct nearest nearest = {.typed = flag ? typed + 2 : typed};
-    offer_verbs(&nearest, noun);
-    if (nearest.word != NULL)
+    struct near near;
+    near_init(&near, flag ? typed + 2 : typed);
+    offer_verbs(&near, noun);
+    if (near.best != NULL)
         return error_set(reading->error, -EINVAL, "unknown command '%s %s', did you mean '%s %s%s'?", noun, typed, noun,
-                         flag ? "--" : "", nearest.word);
+                         flag ? "--" : "", near.best);
     return error_set(reading->error, -EINVAL, "unknown command '%s %s': `%s %s --help` lists its commands", noun, typed,
                      invocation->program, noun);
 }
@@ -116,12 +105,13 @@ static int unknown_option(const struct reading *reading, const char *name)
 {
     const struct invocation *invocation = reading->invocation;
     const struct cli_command *command = invocation->command;
-    struct nearest nearest = {.typed = name};
+    struct near near;
+    near_init(&near, name);
     for (int i = 0; i < CLI_OPTION_COUNT; i++)
         if (cli_command_takes(command, (enum cli_option)i))
-            nearest_offer(&nearest, cli_option_text((enum cli_option)i)->name);
-    if (nearest.word != NULL)
-        return error_set(reading->error, -EINVAL, "unknown option '--%s', did you mean '--%s'?", name, nearest.word);
+            near_offer(&near, cli_option_text((enum cli_option)i)->name);
+    if (near.best != NULL)
+        return error_set(reading->error, -EINVAL, "unknown option '--%s', did you mean '--%s'?", name, near.best);
     return error_set(reading->error, -EINVAL, "unknown option '--%s': `%s %s%s%s --help` lists its options", name,
                      invocation->program, command->noun, command->verb != NULL ? " --" : "",
                      command->verb != NULL ? command->verb : "");
@@ -393,24 +383,9 @@ int64_t invocation_duration_ms(const struct invocation *invocation, enum cli_opt
 
 int command_line_duration(const char *text, int64_t *duration_ms)
 {
-    static const struct {
-        const char *unit;
-        double ms;
-    } units[] = {{"ms", 1}, {"s", 1000}, {"", 1000}, {"m", 60000}, {"h", 3600000}};
-    if (text[0] < '0' || text[0] > '9')
+    int64_t ns = 0;
+    if (scalar_duration(text, UNIT_S, &ns) != 0 || ns / NS_PER_MS > (int64_t)DURATION_DAYS_MAX * MS_PER_DAY)
         return -EINVAL;
-    char *end = NULL;
-    const double number = strtod(text, &end);
-    /* strtod also reads 0x10 and 1e9, which nobody means here. */
-    if (strspn(text, "0123456789.") != (size_t)(end - text))
-        return -EINVAL;
-    for (size_t i = 0; i < COUNT_OF(units); i++) {
-        if (strcmp(end, units[i].unit) != 0)
-            continue;
-        if (number * units[i].ms > DURATION_DAYS_MAX * 86400000.0)
-            return -EINVAL;
-        *duration_ms = (int64_t)(number * units[i].ms);
-        return 0;
-    }
-    return -EINVAL;
+    *duration_ms = ns / NS_PER_MS;
+    return 0;
 }

@@ -33,7 +33,7 @@ const char *invocation_text(const struct invocation *invocation, enum cli_option
 uint32_t invocation_number(const struct invocation *invocation, enum cli_option option, uint32_t fallback);
 int64_t invocation_duration_ms(const struct invocation *invocation, enum cli_option option, int64_t fallback_ms);
 
-/* Reads `250ms`, `30s`, `15m`, `2h`, `1.5s`, or a bare number of seconds; at most 30 days. Returns 0 or -EINVAL. */
+/* Reads `250ms`, `30s`, `15m`, `2h`, or a bare number of seconds; at most 30 days. Returns 0 or -EINVAL. */
 int command_line_duration(const char *text, int64_t *duration_ms);
 
 #endif

@@ -55,6 +55,11 @@ void report_message(struct report *report, const char *format, ...)
     va_end(arguments);
 }
 
+void report_lines(struct report *report, const char *lines)
+{
+    append_message(report, lines);
+}
+
 int report_fail(struct report *report, enum cli_exit code, const char *format, ...)
 {
     if (report->reply.error[0] != '\0')
@@ -134,7 +139,7 @@ const char *report_cell(struct report *report, const char *format, ...)
 
 void report_take(struct report *report, const Gemel__AdminReply *reply)
 {
-    append_message(report, arena_strdup(&report->arena, reply->message));
+    append_message(report, reply->message);
     report_set_exit(report, (enum cli_exit)reply->exit_code);
     if (reply->error[0] != '\0' && report->reply.error[0] == '\0')
         report->reply.error = arena_strdup(&report->arena, reply->error);

@@ -23,6 +23,9 @@ void report_reset(struct report *report);
 /* Appends a line to the message. */
 void report_message(struct report *report, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Appends lines of any length, such as a log. */
+void report_lines(struct report *report, const char *lines);
+
 /* Sets exit code and error, one sentence; the first one stays. Returns the code. */
 int report_fail(struct report *report, enum cli_exit code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

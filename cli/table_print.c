@@ -39,6 +39,8 @@ void table_print(struct text *text, const Gemel__Table *table)
     if (table->title[0] != '\0') {
         printable_append(text, table->title);
         end_line(text, from);
+        if (table->n_rows == 0)
+            return;
         from = text->length;
     }
     for (size_t i = 0; i < columns; i++)

@@ -9,7 +9,8 @@ enum {
     TABLE_COLUMNS_MAX = 256 /* what is over it is not shown */
 };
 
-/* Appends one table. Cells are made safe for a terminal; short rows get empty cells; no line ends in spaces. */
+/* Appends one table. Cells are made safe for a terminal; short rows get empty cells; no line ends in spaces.
+ * Of a table without rows only the title is shown, or the header when it has none. */
 void table_print(struct text *text, const Gemel__Table *table);
 
 /* Appends message and tables of a reply, with an empty line between two of them. The error is not for this stream. */

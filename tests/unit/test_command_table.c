@@ -236,11 +236,11 @@ static void test_durations_have_units_and_a_bound(void **state)
     int64_t ms = 0;
     assert_int_equal(command_line_duration("250ms", &ms), 0);
     assert_int_equal(ms, 250);
-    assert_int_equal(command_line_duration("1.5s", &ms), 0);
-    assert_int_equal(ms, 1500);
+    assert_int_equal(command_line_duration("3", &ms), 0);
+    assert_int_equal(ms, 3000);
     assert_int_equal(command_line_duration("2h", &ms), 0);
     assert_int_equal(ms, 7200000);
-    const char *bad[] = {"", "s", "-1s", "1 s", "0x10", "1e3", "1d", "721h", "nan", "1..5s"};
+    const char *bad[] = {"", "s", "-1s", "1 s", "0x10", "1e3", "31d", "721h", "nan", "1.5s"};
     for (size_t i = 0; i < COUNT_OF(bad); i++)
         assert_int_equal(command_line_duration(bad[i], &ms), -EINVAL);
 }

@@ -1,0 +1,204 @@
+/* cluster --down: everything on both hosts, in an order in which nothing is started again by what still runs. */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include "cli/ask.h"
+#include "cli/launch.h"
+#include "common/loop/clock.h"
+
+enum {
+    DOWN_TIMEOUT_MS = 60 * 1000, /* for each step: processes have their stop-timeout */
+    DOWN_POLL_MS = 50,
+    ORDER_TIMEOUT_MS = 3000,
+    TARGETS_MAX = SETTINGS_HOSTS_MAX
+};
+
+/* A daemon or a control that shall end. */
+struct target {
+    char address[ADDRESS_BYTES];
+    const char *host;
+    bool seen;        /* it answered once, so it was there */
+    bool unreachable; /* nobody even refuses: its host may be off, or cut off */
+};
+
+static int64_t timeout_of(const struct cli *cli)
+{
+    return invocation_duration_ms(cli->invocation, CLI_OPTION_TIMEOUT, DOWN_TIMEOUT_MS);
+}
+
+/* ------------------------------------------------------------------------------ 1. pipelines and service classes */
+
+/* Asks the leader without failing when there is none: what it would have stopped the daemons stop. */
+static bool ask_leader(struct cli *cli, Gemel__AdminRequest *request, struct report *answer)
+{
+    struct report kept = cli->report;
+    report_init(&cli->report);
+    const bool answered = ask_control(cli, request, ORDER_TIMEOUT_MS, answer);
+    report_fini(&cli->report);
+    cli->report = kept;
+    return answered;
+}
+
+static void stop_one(struct cli *cli, const char *name, const char *type)
+{
+    const bool service = strcmp(type, "service") == 0;
+    struct report answer;
+    Gemel__AdminRequest *request = ask_request(cli, service ? "service-class.stop" : "pipeline.stop");
+    request_add(&cli->report.arena, request, service ? "template" : "pipeline", name);
+    if (!ask_leader(cli, request, &answer))
+        return;
+    if (answer.reply.exit_code != CLI_EXIT_DONE)
+        report_message(&cli->report, "%s: %s", name, answer.reply.error);
+    report_fini(&answer);
+}
+
+/* How many processes still run on the hosts whose daemon answers. */
+static size_t count_running(struct cli *cli)
+{
+    const char *hosts[SETTINGS_HOSTS_MAX];
+    struct call calls[SETTINGS_HOSTS_MAX];
+    const size_t count = site_hosts(&cli->site, hosts);
+    size_t running = 0;
+    for (size_t i = 0; i < count; i++) {
+        char address[ADDRESS_BYTES];
+        settings_daemon_address_of(&cli->site.settings, hosts[i], address);
+        call_init(&calls[i], CALL_PLANE, address, ask_request(cli, "daemon.processes"), STATUS_TIMEOUT_MS);
+    }
+    cli->transport.run(cli->transport.owner, calls, count);
+    for (size_t i = 0; i < count; i++) {
+        const Gemel__Table *table = report_find_table(&calls[i].answer.reply, "processes");
+        for (size_t row = 0; table != NULL && row < table->n_rows; row++) {
+            const char *state = report_get(table, row, "state");
+            running += strcmp(state, "stopped") != 0 && strcmp(state, "failed") != 0 ? 1 : 0;
+        }
+        call_fini(&calls[i]);
+    }
+    return running;
+}
+
+static void stop_pipelines(struct cli *cli)
+{
+    struct report list;
+    if (!ask_leader(cli, ask_request(cli, "pipeline.list"), &list)) {
+        report_message(&cli->report, "no leader answers: the daemons stop the processes");
+        return;
+    }
+    const Gemel__Table *table = report_find_table(&list.reply, "pipelines");
+    for (size_t row = 0; table != NULL && row < table->n_rows; row++)
+        stop_one(cli, report_get(table, row, "pipeline"), report_get(table, row, "type"));
+    report_fini(&list);
+    const int64_t deadline_ms = clock_now_ms() + timeout_of(cli);
+    while (count_running(cli) > 0 && clock_now_ms() < deadline_ms)
+        (void)poll(NULL, 0, DOWN_POLL_MS);
+}
+
+/* ------------------------------------------------------------------------ 2. process managers, daemons, controls */
+
+/* Sends an order to every target, and notes who answered. */
+static void order_all(struct cli *cli, struct target *targets, size_t count, Gemel__AdminRequest *request,
+                      int64_t timeout_ms)
+{
+    struct call calls[TARGETS_MAX];
+    for (size_t i = 0; i < count; i++)
+        call_init(&calls[i], CALL_PLANE, targets[i].address, request, timeout_ms);
+    cli->transport.run(cli->transport.owner, calls, count);
+    for (size_t i = 0; i < count; i++) {
+        targets[i].seen = targets[i].seen || calls[i].result == 0;
+        targets[i].unreachable = calls[i].result == -ETIMEDOUT;
+        call_fini(&calls[i]);
+    }
+}
+
+/* Waits until nobody answers at any of the addresses. Returns how many still do. */
+static size_t wait_gone(struct cli *cli, struct target *targets, size_t count, const char *status_verb)
+{
+    const int64_t deadline_ms = clock_now_ms() + timeout_of(cli);
+    for (;;) {
+        struct call calls[TARGETS_MAX];
+        size_t there = 0;
+        for (size_t i = 0; i < count; i++)
+            call_init(&calls[i], CALL_PLANE, targets[i].address, ask_request(cli, status_verb), STATUS_TIMEOUT_MS);
+        cli->transport.run(cli->transport.owner, calls, count);
+        for (size_t i = 0; i < count; i++) {
+            /* Silence of one that answered before may be a program that is about to end. */
+            const bool still = calls[i].result == 0 || (calls[i].result == -ETIMEDOUT && targets[i].seen);
+            targets[i].unreachable = calls[i].result == -ETIMEDOUT;
+            there += still ? 1 : 0;
+            call_fini(&calls[i]);
+        }
+        if (there == 0 || clock_now_ms() >= deadline_ms)
+            return there;
+        (void)poll(NULL, 0, DOWN_POLL_MS);
+    }
+}
+
+/* One of this host that does not answer is asked by its signal. */
+static void end_own(struct cli *cli, const char *pid_name)
+{
+    pid_t pid = 0;
+    if (home_read_pid(&cli->site.home, pid_name, &pid) == -ESRCH ||
+        launch_wait_gone(&cli->site, pid_name, ORDER_TIMEOUT_MS) == 0)
+        return;
+    if (launch_terminate(&cli->site, pid_name) == 0)
+        report_message(&cli->report, "the %s of this host did not answer: it was sent SIGTERM", pid_name);
+    if (launch_wait_gone(&cli->site, pid_name, timeout_of(cli)) != 0)
+        (void)report_fail(&cli->report, CLI_EXIT_TIMEOUT, "the %s of this host (pid %d) still runs: look into its log",
+                          pid_name, (int)pid);
+}
+
+static void judge(struct cli *cli, const struct target *targets, size_t count, const char *name, size_t there)
+{
+    if (there > 0)
+        (void)report_fail(&cli->report, CLI_EXIT_TIMEOUT,
+                          "%zu %s%s still run: repeat the command, or look into the log", there, name,
+                          there == 1 ? "" : "s");
+    for (size_t i = 0; i < count; i++)
+        if (targets[i].unreachable && !targets[i].seen)
+            (void)report_fail(
+                &cli->report, CLI_EXIT_PARTLY,
+                "%s does not answer at all: its %s may still run; repeat the command when it is reachable",
+                targets[i].host, name);
+}
+
+static void stop_daemons(struct cli *cli)
+{
+    const char *hosts[SETTINGS_HOSTS_MAX];
+    struct target targets[TARGETS_MAX] = {0};
+    const size_t count = site_hosts(&cli->site, hosts);
+    for (size_t i = 0; i < count; i++) {
+        settings_daemon_address_of(&cli->site.settings, hosts[i], targets[i].address);
+        targets[i].host = hosts[i];
+    }
+    order_all(cli, targets, count, ask_request(cli, "daemon.procmgr-stop"), ORDER_TIMEOUT_MS);
+    Gemel__AdminRequest *stop = ask_request(cli, "daemon.stop");
+    request_add(&cli->report.arena, stop, "processes", "stop");
+    order_all(cli, targets, count, stop, timeout_of(cli));
+    const size_t there = wait_gone(cli, targets, count, "daemon.status");
+    end_own(cli, "daemon");
+    judge(cli, targets, count, "daemon", there);
+}
+
+static void stop_controls(struct cli *cli)
+{
+    char addresses[2][ADDRESS_BYTES];
+    struct target targets[2] = {0};
+    const size_t count = site_controls(&cli->site, addresses);
+    for (size_t i = 0; i < count; i++) {
+        (void)text_copy(targets[i].address, ADDRESS_BYTES, addresses[i]);
+        targets[i].host = targets[i].address;
+    }
+    order_all(cli, targets, count, ask_request(cli, "control.stop"), ORDER_TIMEOUT_MS);
+    const size_t there = wait_gone(cli, targets, count, "control.status");
+    end_own(cli, "control");
+    judge(cli, targets, count, "control", there);
+}
+
+void command_cluster_down(struct cli *cli)
+{
+    stop_pipelines(cli);
+    stop_daemons(cli);
+    stop_controls(cli);
+    if (cli->report.reply.exit_code == CLI_EXIT_DONE)
+        report_message(&cli->report, "everything is stopped");
+}

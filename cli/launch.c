@@ -1,0 +1,177 @@
+#include "cli/launch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/loop/clock.h"
+
+enum {
+    OUTPUT_MODE = 0640,
+    GONE_POLL_MS = 20
+};
+
+static bool is_executable(const char *path)
+{
+    return access(path, X_OK) == 0;
+}
+
+int launch_find(const char *program, char path[LAUNCH_PATH_BYTES], struct error *error)
+{
+    const ssize_t length = readlink("/proc/self/exe", path, LAUNCH_PATH_BYTES - 1);
+    if (length > 0) {
+        path[length] = '\0';
+        char *slash = strrchr(path, '/');
+        const size_t folder = slash != NULL ? (size_t)(slash - path) + 1 : 0;
+        if (folder + strlen(program) < LAUNCH_PATH_BYTES) {
+            (void)text_copy(path + folder, LAUNCH_PATH_BYTES - folder, program);
+            if (is_executable(path))
+                return 0;
+        }
+    }
+    const char *folders = getenv("PATH");
+    for (const char *at = folders != NULL ? folders : ""; *at != '\0';) {
+        const size_t folder = strcspn(at, ":");
+        if (snprintf(path, LAUNCH_PATH_BYTES, "%.*s/%s", (int)folder, at, program) < LAUNCH_PATH_BYTES &&
+            is_executable(path))
+            return 0;
+        at += folder + (at[folder] == ':' ? 1 : 0);
+    }
+    return error_set(error, -ENOENT, "%s is neither beside this program nor in PATH: install it", program);
+}
+
+/* Where the three standard descriptors of the child lead, and signals as a program expects them. */
+static int prepare(posix_spawn_file_actions_t *files, posix_spawnattr_t *attributes, const char *output)
+{
+    sigset_t none, all;
+    (void)sigemptyset(&none);
+    (void)sigfillset(&all);
+    int result = posix_spawn_file_actions_addopen(files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    if (result == 0)
+        result = posix_spawn_file_actions_addopen(files, STDOUT_FILENO, output, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND,
+                                                  OUTPUT_MODE);
+    if (result == 0)
+        result = posix_spawn_file_actions_adddup2(files, STDOUT_FILENO, STDERR_FILENO);
+    /* A lock or a socket that this shell was given must not live on in a program that runs for months. */
+    if (result == 0)
+        result = posix_spawn_file_actions_addclosefrom_np(files, STDERR_FILENO + 1);
+    if (result == 0)
+        result = posix_spawnattr_setsigmask(attributes, &none);
+    if (result == 0)
+        result = posix_spawnattr_setsigdefault(attributes, &all);
+    if (result == 0)
+        result =
+            posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    return -result;
+}
+
+int launch_start(struct launch *launch, const struct site *site, const char *program, struct error *error)
+{
+    char path[LAUNCH_PATH_BYTES], output[HOME_PATH_BYTES], below[HOME_PATH_BYTES];
+    int result = launch_find(program, path, error);
+    if (result != 0)
+        return result;
+    (void)snprintf(below, sizeof below, "var/log/%s.out", program);
+    home_path(&site->home, below, output);
+    char home[HOME_FOLDER_BYTES], option[] = "--home";
+    (void)text_copy(home, sizeof home, site->home.folder);
+    char *const arguments[] = {path, option, home, NULL};
+    posix_spawn_file_actions_t files;
+    posix_spawnattr_t attributes;
+    (void)posix_spawn_file_actions_init(&files);
+    (void)posix_spawnattr_init(&attributes);
+    pid_t pid = 0;
+    result = prepare(&files, &attributes, output);
+    if (result == 0)
+        result = -posix_spawn(&pid, path, &files, &attributes, arguments, environ);
+    (void)posix_spawn_file_actions_destroy(&files);
+    (void)posix_spawnattr_destroy(&attributes);
+    if (result != 0)
+        return error_set(error, result, "cannot start %s: %s", path, strerror(-result));
+    *launch = (struct launch){.pid = pid, .pid_fd = pidfd_open(pid, 0)};
+    return 0;
+}
+
+void launch_close(struct launch *launch)
+{
+    if (launch->pid_fd >= 0)
+        (void)close(launch->pid_fd);
+    launch->pid_fd = -1;
+}
+
+bool launch_ended(struct launch *launch, int64_t timeout_ms, int *status)
+{
+    struct pollfd wait = {.fd = launch->pid_fd, .events = POLLIN};
+    (void)poll(&wait, 1, (int)timeout_ms);
+    return waitpid(launch->pid, status, WNOHANG) == launch->pid;
+}
+
+int launch_wait_gone(const struct site *site, const char *pid_name, int64_t timeout_ms)
+{
+    const int64_t deadline_ms = clock_now_ms() + timeout_ms;
+    pid_t pid = 0;
+    while (home_read_pid(&site->home, pid_name, &pid) != -ESRCH) {
+        if (clock_now_ms() >= deadline_ms)
+            return -ETIMEDOUT;
+        /* Its lock goes with it: nothing else tells when the last holder of a lock is gone. */
+        (void)poll(NULL, 0, GONE_POLL_MS);
+    }
+    return 0;
+}
+
+int launch_terminate(const struct site *site, const char *pid_name)
+{
+    pid_t pid = 0, again = 0;
+    int result = home_read_pid(&site->home, pid_name, &pid);
+    if (result != 0)
+        return result;
+    const int pid_fd = pidfd_open(pid, 0);
+    if (pid_fd < 0)
+        return -errno;
+    /* Read once more: the descriptor then surely is the holder's, and not that of a later process of the same id. */
+    result = home_read_pid(&site->home, pid_name, &again);
+    if (result == 0 && again != pid)
+        result = -ESRCH;
+    if (result == 0 && pidfd_send_signal(pid_fd, SIGTERM, NULL, 0) != 0)
+        result = -errno;
+    (void)close(pid_fd);
+    return result;
+}
+
+bool launch_tail(const char *path, size_t bytes_max, struct text *text)
+{
+    const int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return false;
+    const off_t size = lseek(file, 0, SEEK_END);
+    const off_t from = size > (off_t)bytes_max ? size - (off_t)bytes_max : 0;
+    char buffer[4096];
+    bool any = false, whole = from == 0;
+    for (off_t at = from; at < size;) {
+        ssize_t count = pread(file, buffer, sizeof buffer, at);
+        if (count <= 0)
+            break;
+        at += count;
+        const char *begin = buffer;
+        if (!whole) {
+            begin = memchr(buffer, '\n', (size_t)count);
+            if (begin == NULL)
+                continue;
+            begin++;
+            count -= begin - buffer;
+            whole = true;
+        }
+        text_append(text, begin, (size_t)count);
+        any = any || count > 0;
+    }
+    (void)close(file);
+    return any;
+}
