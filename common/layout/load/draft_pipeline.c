@@ -294,9 +294,11 @@ static bool read_type(struct reader *reader, const struct tree_entry *entry, con
                          entry->key);
         return false;
     }
-    if (!tree_is_null(entry->value))
-        schema_read(reader, &process_schema, builtin->schema.key_count > 0 ? &builtin->schema : NULL, entry->value,
-                    type, &type->options);
+    /* `hdb:` with nothing behind it has the defaults of every option. */
+    const struct tree_node empty = {.kind = TREE_MAP, .line = entry->line, .column = entry->column};
+    const struct tree_node *options = tree_is_null(entry->value) ? &empty : entry->value;
+    schema_read(reader, &process_schema, builtin->schema.key_count > 0 ? &builtin->schema : NULL, options, type,
+                &type->options);
     finish_ready(type);
     return finish_command(reader, type);
 }
