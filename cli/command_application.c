@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 
 #include "cli/ask.h"
-#include "cli/launch.h"
+#include "cli/detach.h"
 #include "common/loop/clock.h"
 
 enum {
@@ -55,13 +55,13 @@ static void show_last_words(struct cli *cli, const struct application *applicati
 {
     char below[HOME_PATH_BYTES], path[HOME_PATH_BYTES];
     struct text tail;
-    text_init(&tail, LAUNCH_TAIL_BYTES + 1);
+    text_init(&tail, DETACH_TAIL_BYTES + 1);
     (void)snprintf(below, sizeof below, "var/log/%s.out", application->program);
     home_path(&cli->site.home, below, path);
-    bool any = launch_tail(path, LAUNCH_TAIL_BYTES, &tail);
+    bool any = detach_tail(path, DETACH_TAIL_BYTES, &tail);
     if (!any) {
         home_path(&cli->site.home, application->log, path);
-        any = launch_tail(path, LAUNCH_TAIL_BYTES, &tail);
+        any = detach_tail(path, DETACH_TAIL_BYTES, &tail);
     }
     if (any)
         report_message(&cli->report, "end of %s:\n%s", path, tail.data);
@@ -80,24 +80,24 @@ static void fail_ended(struct cli *cli, const struct application *application, i
                           WEXITSTATUS(status));
 }
 
-/* Waits until the program answers. `launch` NULL: it was started by somebody else. */
-static bool wait_answer(struct cli *cli, const struct application *application, struct launch *launch)
+/* Waits until the program answers. `detached` NULL: it was started by somebody else. */
+static bool wait_answer(struct cli *cli, const struct application *application, struct detached *detached)
 {
     const int64_t timeout_ms = invocation_duration_ms(cli->invocation, CLI_OPTION_TIMEOUT, START_TIMEOUT_MS);
     const int64_t deadline_ms = clock_now_ms() + timeout_ms;
     while (!answers(cli, application)) {
         int status = 0;
         pid_t pid = 0;
-        if (launch != NULL && launch_ended(launch, RETRY_MS, &status)) {
+        if (detached != NULL && detach_ended(detached, RETRY_MS, &status)) {
             /* Somebody else may have been faster: then ours ended because of it, and theirs serves as well. */
             if (home_read_pid(&cli->site.home, application->name, &pid) != -ESRCH) {
-                launch = NULL;
+                detached = NULL;
                 continue;
             }
             fail_ended(cli, application, status);
             return false;
         }
-        if (launch == NULL)
+        if (detached == NULL)
             (void)poll(NULL, 0, RETRY_MS);
         if (clock_now_ms() >= deadline_ms) {
             (void)report_fail(&cli->report, CLI_EXIT_TIMEOUT,
@@ -105,7 +105,7 @@ static bool wait_answer(struct cli *cli, const struct application *application, 
                               (long long)timeout_ms, application->log);
             return false;
         }
-        if (launch == NULL && home_read_pid(&cli->site.home, application->name, &pid) == -ESRCH) {
+        if (detached == NULL && home_read_pid(&cli->site.home, application->name, &pid) == -ESRCH) {
             (void)report_fail(&cli->report, CLI_EXIT_FAILED, "the %s ended while it started: look into %s",
                               application->name, application->log);
             return false;
@@ -137,19 +137,19 @@ static void start(struct cli *cli, const struct application *application)
     pid_t pid = 0;
     struct error error = {0};
     const bool running = home_read_pid(&cli->site.home, application->name, &pid) != -ESRCH;
-    struct launch launch = {.pid_fd = -1};
-    if (!running && launch_start(&launch, &cli->site, application->program, &error) != 0) {
+    struct detached detached = {.pid_fd = -1};
+    if (!running && detach_start(&detached, &cli->site, application->program, &error) != 0) {
         (void)report_fail(&cli->report, CLI_EXIT_FAILED, "%s", error.sentence);
         return;
     }
-    if (wait_answer(cli, application, running ? NULL : &launch)) {
+    if (wait_answer(cli, application, running ? NULL : &detached)) {
         char address[ADDRESS_BYTES];
         own_address(cli, application, address);
         const bool known = home_read_pid(&cli->site.home, application->name, &pid) == 0;
         report_message(&cli->report, "%s %s, pid %d, %s", application->name, running ? "already running" : "running",
                        known ? (int)pid : 0, address);
     }
-    launch_close(&launch);
+    detach_close(&detached);
 }
 
 /* Says how many processes a stopped daemon left behind. */
@@ -178,7 +178,7 @@ static void request_stop(struct cli *cli, const struct application *application,
     ask_call(cli, &call, CALL_PLANE, address, request, with_processes ? STOP_TIMEOUT_MS : COMMAND_TIMEOUT_MS);
     if (call.result == 0)
         report_take(&cli->report, &call.answer.reply);
-    else if (launch_terminate(&cli->site, application->name) == 0)
+    else if (detach_terminate(&cli->site, application->name) == 0)
         report_message(&cli->report, "the %s does not answer (%s): it was sent SIGTERM", application->name,
                        call.error.sentence);
     call_fini(&call);
@@ -204,7 +204,7 @@ static void stop(struct cli *cli, const struct application *application)
         call_fini(&call);
     }
     request_stop(cli, application, with_processes);
-    if (launch_wait_gone(&cli->site, application->name, timeout_ms) == 0) {
+    if (detach_wait_gone(&cli->site, application->name, timeout_ms) == 0) {
         report_message(&cli->report, "%s stopped", application->name);
         say_unattended(cli, &processes.reply);
     } else {

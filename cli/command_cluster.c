@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "cli/ask.h"
-#include "cli/launch.h"
+#include "cli/detach.h"
 #include "common/loop/clock.h"
 
 enum {
@@ -138,11 +138,11 @@ static void end_own(struct cli *cli, const char *pid_name)
 {
     pid_t pid = 0;
     if (home_read_pid(&cli->site.home, pid_name, &pid) == -ESRCH ||
-        launch_wait_gone(&cli->site, pid_name, ORDER_TIMEOUT_MS) == 0)
+        detach_wait_gone(&cli->site, pid_name, ORDER_TIMEOUT_MS) == 0)
         return;
-    if (launch_terminate(&cli->site, pid_name) == 0)
+    if (detach_terminate(&cli->site, pid_name) == 0)
         report_message(&cli->report, "the %s of this host did not answer: it was sent SIGTERM", pid_name);
-    if (launch_wait_gone(&cli->site, pid_name, timeout_of(cli)) != 0)
+    if (detach_wait_gone(&cli->site, pid_name, timeout_of(cli)) != 0)
         (void)report_fail(&cli->report, CLI_EXIT_TIMEOUT, "the %s of this host (pid %d) still runs: look into its log",
                           pid_name, (int)pid);
 }

@@ -4,7 +4,7 @@
 #include <strings.h>
 
 #include "cli/ask.h"
-#include "cli/launch.h"
+#include "cli/detach.h"
 #include "common/base/assert.h"
 #include "common/base/process_id.h"
 
@@ -69,7 +69,7 @@ static bool show_file(struct cli *cli, const char *log, uint32_t lines)
     home_path(&cli->site.home, below, path);
     struct text text;
     text_init(&text, FILE_BYTES_MAX + 1);
-    const bool there = launch_tail(path, FILE_BYTES_MAX, &text);
+    const bool there = detach_tail(path, FILE_BYTES_MAX, &text);
     size_t at = text.length;
     for (uint32_t left = lines; there && at > 0; at--) {
         if (text.data[at - 1] == '\n' && at < text.length && --left == 0)

@@ -168,9 +168,9 @@ static const struct cli_command COMMANDS[CLI_COMMAND_COUNT] = {
         .details = "Exit 0 for OK, 3 for DEGRADED, 1 for DOWN. Works without a control and says how old what it shows is.",
         .example = "status --watch"},
     [CLI_CONFIG_CHECK] = {
-        .noun = "config", .verb = "check", .argument = "FILE...", .exits = EXIT(DONE) | EXIT(USAGE),
+        .noun = "config", .verb = "check", .argument = "FILE...", .exits = EXITS_LOCAL,
         .help = "name every mistake of the given files, or of all of etc/, as file:line:column",
-        .details = "Works without a control. Warnings do not change the exit code; a mistake is exit 2.",
+        .details = "Works without a control. Warnings do not change the exit code; a mistake is exit 1.",
         .example = "config --check"},
     [CLI_CONFIG_APPLY] = {
         .noun = "config", .verb = "apply", .options = OPT(COMMENT) | OPT(TIMEOUT), .exits = EXITS_LEADER | EXIT(REFUSED),
@@ -178,7 +178,7 @@ static const struct cli_command COMMANDS[CLI_COMMAND_COUNT] = {
         .details = "Applied whole or not at all; the other host gets it by itself.",
         .example = "config --apply --comment \"two more rdb\""},
     [CLI_CONFIG_SHOW_PROCESSES] = {
-        .noun = "config", .verb = "show-processes", .exits = EXIT(DONE) | EXIT(USAGE),
+        .noun = "config", .verb = "show-processes", .exits = EXITS_LOCAL,
         .help = "show the full name, server and host of every process of etc/",
         .details = "Works without a control.",
         .example = "config --show-processes"},

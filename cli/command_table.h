@@ -14,7 +14,7 @@
 #define CLI_EXITS(X)                                                                                                   \
     X(DONE, 0, "done")                                                                                                 \
     X(FAILED, 1, "failed, or what was asked about is down")                                                            \
-    X(USAGE, 2, "the command line or a file is wrong")                                                                 \
+    X(USAGE, 2, "the command line is wrong")                                                                           \
     X(PARTLY, 3, "partly running, or degraded")                                                                        \
     X(NO_LEADER, 4, "no control answers, or none leads")                                                               \
     X(TIMEOUT, 5, "not finished within its time")                                                                      \

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "cli/ask.h"
-#include "cli/launch.h"
+#include "cli/detach.h"
 #include "cli/waiting.h"
 #include "common/base/memory.h"
 #include "common/layout/load/layout_load.h"
@@ -127,9 +127,9 @@ static enum task_state start_processes(struct run *run, const struct layout_task
 /* Is it one of our own programs that this version does not bring? */
 static bool is_missing_program(const struct layout_task *task)
 {
-    char path[LAUNCH_PATH_BYTES];
+    char path[DETACH_PATH_BYTES];
     const char *program = task->command.items[0].text;
-    return strncmp(program, OUR_PROGRAMS, strlen(OUR_PROGRAMS)) == 0 && launch_find(program, path, NULL) != 0;
+    return strncmp(program, OUR_PROGRAMS, strlen(OUR_PROGRAMS)) == 0 && detach_find(program, path, NULL) != 0;
 }
 
 static enum task_state run_command(struct run *run, const struct layout_task *task)

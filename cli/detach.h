@@ -1,6 +1,6 @@
 /* Programs of ours started apart from the shell that started them, and the wait for their end. Shell. */
-#ifndef GEMEL_CLI_LAUNCH_H
-#define GEMEL_CLI_LAUNCH_H
+#ifndef GEMEL_CLI_DETACH_H
+#define GEMEL_CLI_DETACH_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,34 +11,34 @@
 #include "common/base/text.h"
 
 enum {
-    LAUNCH_PATH_BYTES = 4096,
-    LAUNCH_TAIL_BYTES = 4096 /* of a log, shown when a program ends at once */
+    DETACH_PATH_BYTES = 4096,
+    DETACH_TAIL_BYTES = 4096 /* of a log, shown when a program ends at once */
 };
 
 /* A program that was started here. */
-struct launch {
+struct detached {
     pid_t pid;
     int pid_fd; /* readable when it ends; -1: none */
 };
 
 /* Finds a program of ours: beside this one, else in PATH. Returns 0 or -ENOENT with a sentence. */
-int launch_find(const char *program, char path[LAUNCH_PATH_BYTES], struct error *error);
+int detach_find(const char *program, char path[DETACH_PATH_BYTES], struct error *error);
 
 /* Starts `program --home HOME` in a session of its own, standard input empty, output to var/log/PROGRAM.out (emptied
- * first). Returns 0 or a negative errno with a sentence. Release with launch_close; the program goes on. */
-int launch_start(struct launch *launch, const struct site *site, const char *program, struct error *error);
-void launch_close(struct launch *launch);
+ * first). Returns 0 or a negative errno with a sentence. Release with detach_close; the program goes on. */
+int detach_start(struct detached *detached, const struct site *site, const char *program, struct error *error);
+void detach_close(struct detached *detached);
 
 /* Waits up to `timeout_ms` for its end. Returns whether it ended; then *status is that of waitpid. */
-bool launch_ended(struct launch *launch, int64_t timeout_ms, int *status);
+bool detach_ended(struct detached *detached, int64_t timeout_ms, int *status);
 
 /* Waits until no program holds run/NAME.pid any more. Returns 0 or -ETIMEDOUT. */
-int launch_wait_gone(const struct site *site, const char *pid_name, int64_t timeout_ms);
+int detach_wait_gone(const struct site *site, const char *pid_name, int64_t timeout_ms);
 
 /* SIGTERM to the program that holds run/NAME.pid. Returns 0, or -ESRCH when none does; another negative errno. */
-int launch_terminate(const struct site *site, const char *pid_name);
+int detach_terminate(const struct site *site, const char *pid_name);
 
 /* Appends the last whole lines of a file, at most `bytes_max`. Returns whether there were any. */
-bool launch_tail(const char *path, size_t bytes_max, struct text *text);
+bool detach_tail(const char *path, size_t bytes_max, struct text *text);
 
 #endif

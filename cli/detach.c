@@ -1,4 +1,4 @@
-#include "cli/launch.h"
+#include "cli/detach.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,15 +24,15 @@ static bool is_executable(const char *path)
     return access(path, X_OK) == 0;
 }
 
-int launch_find(const char *program, char path[LAUNCH_PATH_BYTES], struct error *error)
+int detach_find(const char *program, char path[DETACH_PATH_BYTES], struct error *error)
 {
-    const ssize_t length = readlink("/proc/self/exe", path, LAUNCH_PATH_BYTES - 1);
+    const ssize_t length = readlink("/proc/self/exe", path, DETACH_PATH_BYTES - 1);
     if (length > 0) {
         path[length] = '\0';
         char *slash = strrchr(path, '/');
         const size_t folder = slash != NULL ? (size_t)(slash - path) + 1 : 0;
-        if (folder + strlen(program) < LAUNCH_PATH_BYTES) {
-            (void)text_copy(path + folder, LAUNCH_PATH_BYTES - folder, program);
+        if (folder + strlen(program) < DETACH_PATH_BYTES) {
+            (void)text_copy(path + folder, DETACH_PATH_BYTES - folder, program);
             if (is_executable(path))
                 return 0;
         }
@@ -40,7 +40,7 @@ int launch_find(const char *program, char path[LAUNCH_PATH_BYTES], struct error 
     const char *folders = getenv("PATH");
     for (const char *at = folders != NULL ? folders : ""; *at != '\0';) {
         const size_t folder = strcspn(at, ":");
-        if (snprintf(path, LAUNCH_PATH_BYTES, "%.*s/%s", (int)folder, at, program) < LAUNCH_PATH_BYTES &&
+        if (snprintf(path, DETACH_PATH_BYTES, "%.*s/%s", (int)folder, at, program) < DETACH_PATH_BYTES &&
             is_executable(path))
             return 0;
         at += folder + (at[folder] == ':' ? 1 : 0);
@@ -73,10 +73,10 @@ static int prepare(posix_spawn_file_actions_t *files, posix_spawnattr_t *attribu
     return -result;
 }
 
-int launch_start(struct launch *launch, const struct site *site, const char *program, struct error *error)
+int detach_start(struct detached *detached, const struct site *site, const char *program, struct error *error)
 {
-    char path[LAUNCH_PATH_BYTES], output[HOME_PATH_BYTES], below[HOME_PATH_BYTES];
-    int result = launch_find(program, path, error);
+    char path[DETACH_PATH_BYTES], output[HOME_PATH_BYTES], below[HOME_PATH_BYTES];
+    int result = detach_find(program, path, error);
     if (result != 0)
         return result;
     (void)snprintf(below, sizeof below, "var/log/%s.out", program);
@@ -96,25 +96,25 @@ int launch_start(struct launch *launch, const struct site *site, const char *pro
     (void)posix_spawnattr_destroy(&attributes);
     if (result != 0)
         return error_set(error, result, "cannot start %s: %s", path, strerror(-result));
-    *launch = (struct launch){.pid = pid, .pid_fd = pidfd_open(pid, 0)};
+    *detached = (struct detached){.pid = pid, .pid_fd = pidfd_open(pid, 0)};
     return 0;
 }
 
-void launch_close(struct launch *launch)
+void detach_close(struct detached *detached)
 {
-    if (launch->pid_fd >= 0)
-        (void)close(launch->pid_fd);
-    launch->pid_fd = -1;
+    if (detached->pid_fd >= 0)
+        (void)close(detached->pid_fd);
+    detached->pid_fd = -1;
 }
 
-bool launch_ended(struct launch *launch, int64_t timeout_ms, int *status)
+bool detach_ended(struct detached *detached, int64_t timeout_ms, int *status)
 {
-    struct pollfd wait = {.fd = launch->pid_fd, .events = POLLIN};
+    struct pollfd wait = {.fd = detached->pid_fd, .events = POLLIN};
     (void)poll(&wait, 1, (int)timeout_ms);
-    return waitpid(launch->pid, status, WNOHANG) == launch->pid;
+    return waitpid(detached->pid, status, WNOHANG) == detached->pid;
 }
 
-int launch_wait_gone(const struct site *site, const char *pid_name, int64_t timeout_ms)
+int detach_wait_gone(const struct site *site, const char *pid_name, int64_t timeout_ms)
 {
     const int64_t deadline_ms = clock_now_ms() + timeout_ms;
     pid_t pid = 0;
@@ -127,7 +127,7 @@ int launch_wait_gone(const struct site *site, const char *pid_name, int64_t time
     return 0;
 }
 
-int launch_terminate(const struct site *site, const char *pid_name)
+int detach_terminate(const struct site *site, const char *pid_name)
 {
     pid_t pid = 0, again = 0;
     int result = home_read_pid(&site->home, pid_name, &pid);
@@ -146,7 +146,7 @@ int launch_terminate(const struct site *site, const char *pid_name)
     return result;
 }
 
-bool launch_tail(const char *path, size_t bytes_max, struct text *text)
+bool detach_tail(const char *path, size_t bytes_max, struct text *text)
 {
     const int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0)
