@@ -134,7 +134,7 @@ static size_t add_gateways(const Gemel__Table *table, struct gateway *gateways, 
 {
     for (size_t i = 0; i < table->n_rows && count < max; i++) {
         struct process_id id;
-        const char *name = report_get(table, i, "process");
+        const char *name = report_process(table, i);
         const char *endpoint = report_get(table, i, "endpoint");
         if (process_id_parse(name, &id) != 0 || strcmp(id.type, GATEWAY_TYPE) != 0 || endpoint[0] == '\0')
             continue;

@@ -187,7 +187,7 @@ static void show_processes(struct cli *cli, const char *etc)
         fail_with_mistakes(cli, &findings);
     }
     Gemel__Table *table = report_table(&cli->report, "processes", NULL,
-                                       (const char *[]){"process", "server", "host", "port", "restart", NULL});
+                                       (const char *[]){"processName", "server", "host", "port", "restart", NULL});
     for (size_t i = 0; layout != NULL && i < layout->process_count; i++) {
         const struct layout_process *process = &layout->processes[i];
         const int64_t port = process->type->port.value;

@@ -51,7 +51,7 @@ static const char *find_host(struct cli *cli, const char *process)
         const Gemel__Table *table = report_find_table(&calls[i].answer.reply, "processes");
         for (size_t row = 0; table != NULL && row < table->n_rows; row++) {
             const bool running = strcmp(report_get(table, row, "state"), "stopped") != 0;
-            if (strcmp(report_get(table, row, "process"), process) != 0 || (found != NULL && found_running >= running))
+            if (strcmp(report_process(table, row), process) != 0 || (found != NULL && found_running >= running))
                 continue;
             found = hosts[i];
             found_running = running;

@@ -28,7 +28,7 @@ void progress_fini(struct progress *progress)
 /* `DemoPipeline.0.rdb.0  starting  replaying 43 %` */
 static void write_line(const Gemel__Table *processes, size_t row, size_t name_width, struct text *line)
 {
-    const char *name = report_get(processes, row, "process");
+    const char *name = report_process(processes, row);
     const char *state = report_get(processes, row, "state");
     const char *why = report_get(processes, row, "why");
     const bool well = strcmp(state, "ready") == 0 || strcmp(state, "starting") == 0;
@@ -50,7 +50,7 @@ void progress_show(struct progress *progress, const Gemel__Table *processes)
     const bool draw = progress->terminal && processes->n_rows <= PROGRESS_DRAWN_MAX;
     size_t name_width = 0;
     for (size_t i = 0; i < processes->n_rows; i++) {
-        const size_t width = printable_width(report_get(processes, i, "process"));
+        const size_t width = printable_width(report_process(processes, i));
         name_width = width > name_width ? width : name_width;
     }
     if (progress->shown_count != processes->n_rows) {
@@ -90,7 +90,7 @@ enum progress_verdict progress_judge(const Gemel__Table *processes, enum progres
             reached += strcmp(state, "ready") == 0 ? 1 : 0;
             failed += is_failed ? 1 : 0;
             if (is_failed)
-                text_printf(why, "%s%s (%s)", why->length > 0 ? ", " : "", report_get(processes, i, "process"),
+                text_printf(why, "%s%s (%s)", why->length > 0 ? ", " : "", report_process(processes, i),
                             report_get(processes, i, "why"));
             break;
         case PROGRESS_STOPPED:

@@ -1,5 +1,5 @@
 /* Live progress of processes that start or stop: a line each, drawn over on a terminal, appended when it changes
- * elsewhere. Reads tables of processes (columns process, state, host, status, why); asks nobody. */
+ * elsewhere. Reads tables of processes (columns processName, state, host, status, why); asks nobody. */
 #ifndef GEMEL_CLI_PROGRESS_H
 #define GEMEL_CLI_PROGRESS_H
 

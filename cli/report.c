@@ -169,3 +169,9 @@ const char *report_get(const Gemel__Table *table, size_t row, const char *column
             return table->rows[row]->cells[i];
     return "";
 }
+
+const char *report_process(const Gemel__Table *table, size_t row)
+{
+    const char *name = report_get(table, row, "processName");
+    return name[0] != '\0' ? name : report_get(table, row, "process");
+}

@@ -51,4 +51,7 @@ const Gemel__Table *report_find_table(const Gemel__AdminReply *reply, const char
 /* A cell by its column; "" when the table has no such column or the row is short. */
 const char *report_get(const Gemel__Table *table, size_t row, const char *column);
 
+/* The full name of the process that a row is about: its column processName, else process. */
+const char *report_process(const Gemel__Table *table, size_t row);
+
 #endif

@@ -69,7 +69,7 @@ static bool is_ready(const struct seen *seen)
 
 static void add_seen(struct view *view, const Gemel__Table *table, size_t row, const char *host, bool fresh)
 {
-    struct seen seen = {.name = report_get(table, row, "process"), .fresh = fresh};
+    struct seen seen = {.name = report_process(table, row), .fresh = fresh};
     if (view->seen_count == view->seen_max || process_id_parse(seen.name, &seen.id) != 0)
         return;
     const char *own_host = report_get(table, row, "host");

@@ -28,7 +28,7 @@ struct status_answer {
 struct status_facts {
     const struct status_answer *controls; /* control.status: table `control` (host, role, ...) */
     size_t control_count;
-    const struct status_answer *daemons; /* daemon.processes: table `processes` (process, state, host, ...) */
+    const struct status_answer *daemons; /* daemon.processes: table `processes` (processName, state, host, ...) */
     size_t daemon_count;
     const struct status_answer *gateways; /* failover.status: rows processName, primary, registered, ... */
     size_t gateway_count;

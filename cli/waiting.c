@@ -56,8 +56,7 @@ static void name_missing(struct waiting *waiting, const Gemel__Table *table)
     for (size_t i = 0; table != NULL && i < table->n_rows; i++) {
         const char *state = report_get(table, i, "state");
         if (strcmp(state, wanted) != 0)
-            text_printf(&waiting->why, "%s%s %s", waiting->why.length > 0 ? ", " : "", report_get(table, i, "process"),
-                        state);
+            text_printf(&waiting->why, "%s%s %s", waiting->why.length > 0 ? ", " : "", report_process(table, i), state);
     }
 }
 

@@ -98,7 +98,7 @@ class Pair(ClusterCase):
         os.kill(leader.pid("control"), signal.SIGKILL)
         wait_for(lambda: self.cluster.leader() is other, 15, "the other one leading")
         row = other.ask("pipeline", "--status", "DemoPipeline")
-        states = {r["process"]: r["state"] for r in row["processes"]}
+        states = {r["processName"]: r["state"] for r in row["processes"]}
         self.assertEqual(states[f"DemoPipeline.{0 if other is self.a else 1}.epdb.0"], "stopped")
         leader.ok("application", "--start-control")
         leader.ok("application", "--start-daemon")

@@ -161,7 +161,7 @@ static void assert_asked(const struct fake *fake, size_t position, const char *l
 static struct report *processes_reply(struct fake *fake, const char *state, const char *why)
 {
     struct report *reply = new_reply(fake);
-    Gemel__Table *table = report_table(reply, "processes", NULL, (const char *[]){"process", "state", "why", NULL});
+    Gemel__Table *table = report_table(reply, "processes", NULL, (const char *[]){"processName", "state", "why", NULL});
     report_row(reply, table, (const char *[]){"P.0.rdb.0", "ready", ""});
     report_row(reply, table, (const char *[]){"P.1.rdb.0", state, why});
     return reply;
@@ -276,7 +276,7 @@ static void add_gateway(struct fake *fake)
 {
     struct report *processes = new_reply(fake), *routes = new_reply(fake);
     Gemel__Table *table =
-        report_table(processes, "processes", NULL, (const char *[]){"process", "state", "endpoint", NULL});
+        report_table(processes, "processes", NULL, (const char *[]){"processName", "state", "endpoint", NULL});
     report_row(processes, table, (const char *[]){"E.0.gw.0", "ready", A ":5010"});
     report_row(processes, table, (const char *[]){"P.0.rdb.0", "ready", A ":41222"});
     (void)answer(fake, A ":2002", "daemon.processes", processes);
@@ -372,7 +372,7 @@ static void test_logs_come_from_the_daemon_where_the_process_runs(void **state)
 {
     struct fake *fake = *state;
     struct report *here = new_reply(fake), *there = new_reply(fake), *lines = new_reply(fake);
-    const char *const columns[] = {"process", "state", NULL};
+    const char *const columns[] = {"processName", "state", NULL};
     report_row(here, report_table(here, "processes", NULL, columns), (const char *[]){"P.0.rdb.0", "stopped"});
     report_row(there, report_table(there, "processes", NULL, columns), (const char *[]){"P.0.rdb.0", "ready"});
     report_message(lines, "a line");

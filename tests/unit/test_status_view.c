@@ -19,7 +19,8 @@ struct scene {
 
 static Gemel__Table *add_processes(struct report *report)
 {
-    return report_table(report, "processes", NULL, (const char *[]){"process", "state", "host", "why", "status", NULL});
+    return report_table(report, "processes", NULL,
+                        (const char *[]){"processName", "state", "host", "why", "status", NULL});
 }
 
 static void add_process(struct report *report, Gemel__Table *table, const char *name, const char *state)

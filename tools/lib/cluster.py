@@ -220,7 +220,7 @@ delta-control-clustering = 1
     def processes(self, pipeline="DemoPipeline", host=None):
         """Rows of `pipeline --status` by full name."""
         answer = (host or self.a).ask("pipeline", "--status", pipeline)
-        return {row["process"]: row for row in answer.get("processes", [])}
+        return {row["processName"]: row for row in answer.get("processes", [])}
 
     def process(self, name):
         return self.processes(name.split(".")[0]).get(name)
