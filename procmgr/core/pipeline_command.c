@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/assert.h"
+#include "common/base/date.h"
 #include "common/base/text.h"
 #include "common/layout/model/near.h"
 #include "common/wire/wire.h"
@@ -306,24 +307,14 @@ static Gemel__AdminReply *answer_stop(struct command *command)
 
 /* ---- status ---- */
 
-/* `2026-11-21 21:10:02`, UTC; empty for 0. Days to a date: Howard Hinnant, chrono-compatible low-level date algorithms,
- * civil_from_days. */
+/* `2026-11-21T21:10:02Z`: whole seconds are enough for people. Empty for 0. */
 static const char *print_date(struct arena *arena, uint64_t wall_ns)
 {
+    char seconds[20];
     if (wall_ns == 0)
         return "";
-    uint64_t seconds = wall_ns / 1000000000;
-    uint64_t days = seconds / 86400 + 719468;
-    uint64_t era = days / 146097;
-    uint64_t day_of_era = days % 146097;
-    uint64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    uint64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    uint64_t shifted = (5 * day_of_year + 2) / 153; /* months since March */
-    uint64_t day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    uint64_t month = shifted < 10 ? shifted + 3 : shifted - 9;
-    uint64_t year = year_of_era + era * 400 + (month <= 2 ? 1 : 0);
-    return arena_printf(arena, "%04u-%02u-%02u %02u:%02u:%02u", (unsigned)year, (unsigned)month, (unsigned)day,
-                        (unsigned)(seconds / 3600 % 24), (unsigned)(seconds / 60 % 60), (unsigned)(seconds % 60));
+    date_format((int64_t)wall_ns, seconds, sizeof seconds);
+    return arena_printf(arena, "%sZ", seconds);
 }
 
 /* Why it is in its state, in the best words there are. */

@@ -77,8 +77,8 @@ struct procmgr_action {
     };
 };
 
-/* What a step wants done, in order. Owned by the caller; its messages live in the arena until the reset, and borrow from
- * the last input and its layout: they are carried out before the next event. */
+/* What a step wants done, in order. Owned by the caller; its messages live in the arena until the reset, and borrow
+ * from the last input and its layout: they are carried out before the next event. */
 struct procmgr_actions {
     struct arena arena;
     size_t count;

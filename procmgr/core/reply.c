@@ -57,6 +57,6 @@ char *reply_text(const char *text)
     union {
         const char *in;
         char *out;
-    } cast = {.in = text != NULL ? text : (const char *)protobuf_c_empty_string};
+    } cast = {.in = text != NULL ? text : ""};
     return cast.out;
 }

@@ -240,7 +240,7 @@ static void test_status_has_a_row_for_each_process_and_a_summary(void **state)
     assert_string_equal(cell(reply->tables[0], 7, "state"), "starting");
     assert_string_equal(cell(reply->tables[0], 7, "pid"), "4711");
     assert_string_equal(cell(reply->tables[0], 7, "endpoint"), "bbb:41222");
-    assert_string_equal(cell(reply->tables[0], 7, "since"), "2025-11-21 21:10:02");
+    assert_string_equal(cell(reply->tables[0], 7, "since"), "2025-11-21T21:10:02Z");
     assert_string_equal(cell(reply->tables[0], 7, "restarts"), "2");
     assert_string_equal(cell(reply->tables[0], 7, "why"), "replaying 43 %");
     assert_string_equal(cell(reply->tables[1], 0, "ready"), "11");
