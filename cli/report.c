@@ -27,7 +27,8 @@ void report_reset(struct report *report)
     gemel__admin_reply__init(&report->reply);
 }
 
-static char *format_cell(struct report *report, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static char *format_cell(struct report *report, const char *format,
+                                                               va_list arguments)
 {
     struct text text;
     text_init(&text, LINE_BYTES_MAX);
