@@ -10,19 +10,17 @@
 #include "common/net/plane_internal.h"
 
 enum {
-    RECONNECT_MS = 20, /* first wait of libzmq; doubles up to the next */
+    RECONNECT_MS = 20, /* first wait, ours and libzmq's; doubles up to the next */
     RECONNECT_MAX_MS = 1000,
     CONNECT_TIMEOUT_MS = 2000, /* a host that is off does not answer at all */
     PROBE_EVERY_MS = 2000,     /* asking why a connection fails */
     PROBE_PATIENCE_MS = 1500,  /* a probe without an answer for so long says "no answer" */
-    REDIAL_MS = 200,           /* libzmq dials again at once or never */
-    LOOKUP_FAILED_MS = 1000,   /* until a name is looked up again after a failure */
     LOOKUP_EVERY_MS = 5000,    /* while nobody answers: the name may have moved */
     REASON_BYTES = 256,
-    MONITOR_EVENTS = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_DISCONNECTED |
-                     ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
-                     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH,
-    HANDLES = 4 /* data, monitor, two timers: the dealer is freed after the last */
+    MONITOR_EVENTS = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED |
+                     ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+                     ZMQ_EVENT_HANDSHAKE_FAILED_AUTH,
+    HANDLES = 3 /* data, monitor, timer: the dealer is freed after the last */
 };
 
 struct dealer {
@@ -36,29 +34,27 @@ struct dealer {
     struct endpoint endpoint;        /* as asked for */
     struct sockaddr_storage dialled; /* what libzmq dials */
     char url[ADDRESS_BYTES + 8];     /* the same for libzmq; empty: the name is not known yet */
-    uv_timer_t lookup_again;
-    uv_timer_t redial;
-    struct dial_lookup *lookup; /* NULL: none runs */
-    struct dial_probe *probe;   /* NULL: none runs */
+    uv_timer_t redial;               /* the next try, when libzmq has none running */
+    int64_t redial_ms;               /* its wait */
+    struct dial_lookup *lookup;      /* NULL: none runs */
+    struct dial_probe *probe;        /* NULL: none runs */
     int64_t looked_up_at_ms;
     int64_t probed_at_ms;
 
-    bool tcp_connected; /* of the connection that is tried now */
+    bool dialling;      /* libzmq has a session for url: it tries, or it is connected */
+    bool tcp_connected; /* of that session */
     bool up;
     bool ending;                /* it went down; told when what it brought before has been handed over */
     char failure[REASON_BYTES]; /* of the handshake that fails now */
     char last_error[REASON_BYTES];
 };
 
-static void dial(struct dealer *dealer, const struct sockaddr *address);
-static void start_lookup(struct dealer *dealer);
-static bool dealer_turn(void *owner);
-
 /* ---- telling the owner */
 
 static void tell_up(struct dealer *dealer)
 {
     dealer->up = true;
+    dealer->redial_ms = RECONNECT_MS;
     dealer->last_error[0] = '\0';
     dealer->handlers->on_up(dealer->owner);
 }
@@ -104,11 +100,61 @@ static void ask_why(struct dealer *dealer)
         tell_down(dealer, uv_strerror(result));
 }
 
-/* ---- names */
+/* ---- dialling: one session of libzmq for one connection
+ *
+ * libzmq would dial again by itself, but a new session is better: what waited in the old one for a peer that is gone
+ * does not reach the next one; and after a breach of protocol (another program on the port, a message over the bound)
+ * libzmq gives the address up for ever and does not say so. IMMEDIATE=1, which has the first of these effects, throws
+ * away what has arrived and was not read yet. */
 
-static void on_lookup_timer(uv_timer_t *timer)
+static void set_linger(struct dealer *dealer, int linger_ms)
 {
-    start_lookup(timer->data);
+    ASSERT(zmq_setsockopt(zsocket_socket(dealer->data), ZMQ_LINGER, &linger_ms, sizeof linger_ms) == 0);
+}
+
+static void hang_up(struct dealer *dealer)
+{
+    if (!dealer->dialling)
+        return;
+    set_linger(dealer, 0);
+    zmq_disconnect(zsocket_socket(dealer->data), dealer->url);
+    set_linger(dealer, PLANE_LINGER_MS);
+    dealer->dialling = false;
+    dealer->tcp_connected = false;
+}
+
+static void start_session(struct dealer *dealer)
+{
+    void *socket = zsocket_socket(dealer->data);
+    int v6 = dealer->dialled.ss_family == AF_INET6;
+    zmq_setsockopt(socket, ZMQ_IPV6, &v6, sizeof v6);
+    /* The address is numeric: libzmq has nothing to refuse but its own end. */
+    ASSERT(zmq_connect(socket, dealer->url) == 0);
+    dealer->dialling = true;
+}
+
+/* Notes an address; returns false when it is the one that is known. */
+static bool set_address(struct dealer *dealer, const struct sockaddr *address)
+{
+    char numeric[ADDRESS_BYTES];
+    char url[sizeof dealer->url];
+    endpoint_format(address, numeric, sizeof numeric);
+    snprintf(url, sizeof url, "tcp://%s", numeric);
+    if (strcmp(url, dealer->url) == 0)
+        return false;
+    hang_up(dealer);
+    text_copy(dealer->url, sizeof dealer->url, url);
+    memcpy(&dealer->dialled, address,
+           address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in));
+    return true;
+}
+
+static void on_redial(uv_timer_t *timer);
+
+static void try_later(struct dealer *dealer)
+{
+    uv_timer_start(&dealer->redial, on_redial, (uint64_t)dealer->redial_ms, 0);
+    dealer->redial_ms = dealer->redial_ms * 2 < RECONNECT_MAX_MS ? dealer->redial_ms * 2 : RECONNECT_MAX_MS;
 }
 
 static void on_looked_up(void *owner, const struct sockaddr *address, const char *why)
@@ -116,18 +162,16 @@ static void on_looked_up(void *owner, const struct sockaddr *address, const char
     struct dealer *dealer = owner;
     dealer->lookup = NULL;
     dealer->looked_up_at_ms = clock_now_ms();
-    if (dealer->up || dealer->ending)
+    if (dealer->up)
         return;
-    if (address != NULL) {
-        dial(dealer, address);
-        return;
+    if (address != NULL && set_address(dealer, address)) {
+        uv_timer_start(&dealer->redial, on_redial, 0, 0);
+    } else if (dealer->url[0] == '\0') {
+        try_later(dealer);
+        char reason[REASON_BYTES];
+        snprintf(reason, sizeof reason, "cannot find the address of '%.100s': %s", dealer->endpoint.host, why);
+        tell_down(dealer, reason);
     }
-    if (dealer->url[0] != '\0')
-        return; /* goes on with the address it had */
-    uv_timer_start(&dealer->lookup_again, on_lookup_timer, LOOKUP_FAILED_MS, 0);
-    char reason[REASON_BYTES];
-    snprintf(reason, sizeof reason, "cannot find the address of '%.100s': %s", dealer->endpoint.host, why);
-    tell_down(dealer, reason);
 }
 
 static void start_lookup(struct dealer *dealer)
@@ -147,42 +191,21 @@ static void look_up_again(struct dealer *dealer)
         start_lookup(dealer);
 }
 
-/* Points libzmq to an address; it dials for ever from then on. */
-static void dial(struct dealer *dealer, const struct sockaddr *address)
-{
-    char numeric[ADDRESS_BYTES];
-    char url[sizeof dealer->url];
-    endpoint_format(address, numeric, sizeof numeric);
-    snprintf(url, sizeof url, "tcp://%s", numeric);
-    if (strcmp(url, dealer->url) == 0)
-        return;
-    void *socket = zsocket_socket(dealer->data);
-    int v6 = address->sa_family == AF_INET6;
-    if (dealer->url[0] != '\0')
-        zmq_disconnect(socket, dealer->url);
-    zmq_setsockopt(socket, ZMQ_IPV6, &v6, sizeof v6);
-    /* A numeric address and a free socket: libzmq has nothing to refuse but its own end. */
-    ASSERT(zmq_connect(socket, url) == 0);
-    text_copy(dealer->url, sizeof dealer->url, url);
-    memcpy(&dealer->dialled, address, v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in));
-}
-
-/* libzmq gives an address up for ever when what answers there breaks its protocol: another program on the port, a
- * message over the bound. It says nothing then, where else it says CONNECT_RETRIED. */
-static void on_redial_timer(uv_timer_t *timer)
+static void on_redial(uv_timer_t *timer)
 {
     struct dealer *dealer = timer->data;
-    /* News that waited while the loop was busy comes first. */
-    while (dealer->data != NULL && dealer_turn(dealer))
-        continue;
-    if (dealer->data == NULL || !uv_is_active((uv_handle_t *)timer))
+    if (dealer->dialling)
         return;
-    char url[sizeof dealer->url];
-    text_copy(url, sizeof url, dealer->url);
-    void *socket = zsocket_socket(dealer->data);
-    zmq_disconnect(socket, url);
-    ASSERT(zmq_connect(socket, url) == 0);
-    uv_timer_stop(timer);
+    if (dealer->url[0] == '\0') {
+        start_lookup(dealer);
+        return;
+    }
+    /* What the monitor still holds is about the session before. */
+    uint16_t event = 0;
+    uint32_t value = 0;
+    while (zsocket_monitor_read(zsocket_socket(dealer->monitor), &event, &value) == 0)
+        continue;
+    start_session(dealer);
 }
 
 /* ---- what the monitor says */
@@ -200,18 +223,25 @@ static void note_failure(struct dealer *dealer, uint16_t event, uint32_t value)
         snprintf(dealer->failure, sizeof dealer->failure, "handshake failed: %s", zmq_strerror((int)value));
 }
 
-static void on_connection_end(struct dealer *dealer)
+/* The connection is over and all that it brought was handed over. */
+static void end_session(struct dealer *dealer, const char *why)
+{
+    hang_up(dealer);
+    try_later(dealer);
+    look_up_again(dealer);
+    if (dealer->data != NULL)
+        tell_down(dealer, why);
+}
+
+static void on_disconnected(struct dealer *dealer)
 {
     dealer->tcp_connected = false;
-    /* It repeats, so that it is active until it is stopped, also within its own callback. */
-    uv_timer_start(&dealer->redial, on_redial_timer, REDIAL_MS, REDIAL_MS);
-    look_up_again(dealer);
     if (dealer->up)
         dealer->ending = true;
     else if (dealer->failure[0] != '\0')
-        tell_down(dealer, dealer->failure);
+        end_session(dealer, dealer->failure);
     else
-        tell_down(dealer, "connection closed in the handshake: whoever answers is not a program of this cluster");
+        end_session(dealer, "connection closed in the handshake: whoever answers is not a program of this cluster");
 }
 
 /* Handles one event. Returns false when there is none. */
@@ -221,14 +251,16 @@ static bool take_event(struct dealer *dealer)
     uint32_t value = 0;
     if (zsocket_monitor_read(zsocket_socket(dealer->monitor), &event, &value) != 0)
         return false;
+    /* An old session's "up" was read as the new one's: that was ended silently, and this is the new one. */
+    if (dealer->up && event != ZMQ_EVENT_DISCONNECTED) {
+        tell_down(dealer, "connection closed");
+        if (dealer->data == NULL)
+            return true;
+    }
     switch (event) {
     case ZMQ_EVENT_CONNECTED:
         dealer->tcp_connected = true;
         dealer->failure[0] = '\0';
-        uv_timer_stop(&dealer->redial);
-        break;
-    case ZMQ_EVENT_CONNECT_RETRIED:
-        uv_timer_stop(&dealer->redial);
         break;
     case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
         tell_up(dealer);
@@ -239,7 +271,7 @@ static bool take_event(struct dealer *dealer)
         note_failure(dealer, event, value);
         break;
     case ZMQ_EVENT_DISCONNECTED:
-        on_connection_end(dealer);
+        on_disconnected(dealer);
         break;
     case ZMQ_EVENT_CLOSED:
         if (!dealer->tcp_connected)
@@ -300,7 +332,7 @@ static bool dealer_turn(void *owner)
         if (dealer->data == NULL || !dealer->ending)
             return false;
         dealer->ending = false;
-        tell_down(dealer, "connection closed");
+        end_session(dealer, "connection closed");
     }
     return dealer->data != NULL;
 }
@@ -341,8 +373,7 @@ static int open_sockets(struct plane *plane, const struct key *server, void **so
     const struct {
         int option;
         int value;
-    } numbers[] = {{ZMQ_IMMEDIATE, 1},
-                   {ZMQ_RECONNECT_IVL, RECONNECT_MS},
+    } numbers[] = {{ZMQ_RECONNECT_IVL, RECONNECT_MS},
                    {ZMQ_RECONNECT_IVL_MAX, RECONNECT_MAX_MS},
                    {ZMQ_CONNECT_TIMEOUT, CONNECT_TIMEOUT_MS}};
     void *made = plane_open_socket(plane, ZMQ_DEALER);
@@ -376,18 +407,19 @@ int dealer_create(struct dealer **dealer, struct plane *plane, const char *addre
     struct dealer *made = memory_alloc(sizeof *made);
     *made = (struct dealer){.plane = plane, .handlers = handlers, .owner = owner, .endpoint = endpoint};
     made->open_handles = HANDLES;
+    made->redial_ms = RECONNECT_MS;
     /* The loop's handles of a new descriptor cannot fail but for a broken epoll. */
-    ASSERT(uv_timer_init(plane->loop, &made->lookup_again) == 0);
-    made->lookup_again.data = made;
     ASSERT(uv_timer_init(plane->loop, &made->redial) == 0);
     made->redial.data = made;
     ASSERT(zsocket_create(&made->monitor, plane->loop, pair, dealer_turn, made) == 0);
     ASSERT(zsocket_create(&made->data, plane->loop, socket, dealer_turn, made) == 0);
     plane->users++;
-    if (endpoint.is_numeric)
-        dial(made, (const struct sockaddr *)&endpoint.address);
-    else
-        uv_timer_start(&made->lookup_again, on_lookup_timer, 0, 0);
+    if (endpoint.is_numeric) {
+        set_address(made, (const struct sockaddr *)&endpoint.address);
+        start_session(made);
+    } else {
+        uv_timer_start(&made->redial, on_redial, 0, 0);
+    }
     *dealer = made;
     return 0;
 }
@@ -400,7 +432,6 @@ void dealer_destroy(struct dealer **dealer)
     *dealer = NULL;
     dial_lookup_cancel(&gone->lookup);
     dial_probe_cancel(&gone->probe);
-    uv_close((uv_handle_t *)&gone->lookup_again, on_timer_closed);
     uv_close((uv_handle_t *)&gone->redial, on_timer_closed);
     zsocket_monitor_stop(zsocket_socket(gone->data));
     zsocket_destroy(&gone->monitor, on_handle_closed, gone);

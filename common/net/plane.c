@@ -214,7 +214,9 @@ void *plane_open_socket(struct plane *plane, int type)
     int64_t size_max = MESSAGE_BYTES_MAX + MESSAGE_MARGIN_BYTES;
     ASSERT(set_number(socket, ZMQ_LINGER, PLANE_LINGER_MS));
     ASSERT(zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &size_max, sizeof size_max) == 0);
-    ASSERT(set_number(socket, ZMQ_SNDHWM, MESSAGE_QUEUE_MAX) && set_number(socket, ZMQ_RCVHWM, MESSAGE_QUEUE_MAX));
+    /* A reader at its bound stops listening to heartbeats too, and its link is cut as dead: what one sender may have
+     * queued must fit with room to spare. */
+    ASSERT(set_number(socket, ZMQ_SNDHWM, MESSAGE_QUEUE_MAX) && set_number(socket, ZMQ_RCVHWM, 2 * MESSAGE_QUEUE_MAX));
     ASSERT(set_number(socket, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS));
     ASSERT(set_number(socket, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS));
     ASSERT(set_number(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS));
