@@ -376,6 +376,11 @@ void *worker_link_data(const struct link *link)
     return ((const struct session *)link_owner(link))->data;
 }
 
+void worker_link_cut(struct link *link)
+{
+    cut_session(link_owner(link));
+}
+
 int worker_listen(struct gemel_worker *worker)
 {
     static const struct link_handlers handlers = {

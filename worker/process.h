@@ -27,6 +27,8 @@ struct worker_frames {
 void worker_handle_frames(struct gemel_worker *worker, const struct worker_frames *frames, void *owner);
 void worker_link_set_data(struct link *link, void *data);
 void *worker_link_data(const struct link *link);
+/* Closes an accepted link in the next turn; on_close comes as if the peer had closed it. */
+void worker_link_cut(struct link *link);
 /* Binds and announces without answering queries. As gemel_worker_serve. */
 int worker_listen(struct gemel_worker *worker);
 

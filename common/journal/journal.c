@@ -453,6 +453,26 @@ size_t journal_segment_count(const struct journal *journal)
     return journal->segment_count;
 }
 
+size_t journal_segment_of(const struct journal *journal, uint64_t position)
+{
+    size_t low = 0;
+    size_t high = journal->segment_count;
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (journal->starts[middle] <= position)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+uint64_t journal_segment_start(const struct journal *journal, size_t segment)
+{
+    ASSERT(segment < journal->segment_count);
+    return journal->starts[segment];
+}
+
 /* ---- cursors */
 
 static int open_segment(struct journal_cursor *cursor)

@@ -56,6 +56,9 @@ int journal_append(struct journal *journal, const struct record *record);
 uint64_t journal_end(const struct journal *journal);    /* position behind the last record */
 uint64_t journal_synced(const struct journal *journal); /* everything below it is durable */
 size_t journal_segment_count(const struct journal *journal);
+/* The segment that holds the record at `position`, the last one for the end. */
+size_t journal_segment_of(const struct journal *journal, uint64_t position);
+uint64_t journal_segment_start(const struct journal *journal, size_t segment);
 
 /* Opens a cursor at the start of a segment. It may be used while records are appended. */
 int journal_cursor_open(struct journal_cursor **cursor, struct journal *journal, size_t segment);
