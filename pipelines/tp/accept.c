@@ -185,8 +185,7 @@ void tp_forget_publisher(struct tp *tp, const struct link *link)
 {
     struct tp_publisher *publisher = NULL;
     struct tp_publisher *next = NULL;
-    HASH_ITER(hh, tp->publishers, publisher, next)
-    {
+    HASH_ITER (hh, tp->publishers, publisher, next) {
         if (publisher->link != link)
             continue;
         publisher->link = NULL;
