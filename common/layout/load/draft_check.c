@@ -30,8 +30,12 @@ static const struct layout_text *workflow_name(const void *items, size_t positio
 }
 
 /* The items are sorted by name, and among equals by place. */
-static void check_doubles(struct reader *reader, const void *items, size_t count, name_of name, const char *what)
+static void check_names(struct reader *reader, const void *items, size_t count, size_t max, name_of name,
+                        const char *what)
 {
+    if (count > max)
+        reader_refuse_at(reader, name(items, max)->place, "there are more than %zu %ss, got '%s'", max, what,
+                         name(items, max)->text);
     for (size_t i = 1; i < count; i++) {
         const struct layout_text *one = name(items, i - 1);
         const struct layout_text *other = name(items, i);
@@ -251,7 +255,7 @@ static void enumerate_instance(const struct layout_system *system, const struct 
     for (unsigned level = 0; level <= level_max; level++)
         for (size_t i = 0; i < draft->type_count; i++) {
             const struct layout_type *type = &draft->types[i];
-            for (int64_t index = 0; type->level == level && index < type->instances.value; index++) {
+            for (int64_t index = 0; type->level == level && index < type->instances.value && !found->full; index++) {
                 const struct layout_server *server = place_process(system, &draft->items[instance], type, index);
                 if (server != NULL)
                     add_process(found, pipeline, type, instance, index, server);
@@ -458,9 +462,9 @@ void draft_check(struct reader *reader, struct draft *draft, struct layout *layo
     if (!draft->system_given)
         reader_refuse_at(reader, (struct layout_place){.file = reader->file},
                          "the file is missing: it names the servers");
-    check_doubles(reader, draft->pipelines, draft->pipeline_count, pipeline_name, "pipeline");
-    check_doubles(reader, draft->tables, draft->table_count, table_name, "table");
-    check_doubles(reader, draft->workflows, draft->workflow_count, workflow_name, "workflow");
+    check_names(reader, draft->pipelines, draft->pipeline_count, PIPELINES_MAX, pipeline_name, "pipeline");
+    check_names(reader, draft->tables, draft->table_count, TABLES_MAX, table_name, "table");
+    check_names(reader, draft->workflows, draft->workflow_count, WORKFLOWS_MAX, workflow_name, "workflow");
     for (size_t i = 0; i < draft->pipeline_count; i++)
         check_pipeline(reader, draft, &draft->pipelines[i]);
     layout->system = draft->system;

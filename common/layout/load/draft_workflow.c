@@ -8,7 +8,7 @@
 #define WORKFLOW(field) offsetof(struct layout_workflow, field)
 
 enum {
-    TASKS_MAX = 1000
+    TASKS_MAX = 200 /* of one workflow */
 };
 
 static const char *const environments[] = {"", "A", "B", NULL};
@@ -51,7 +51,7 @@ static void read_tasks(struct reader *reader, const struct tree_node *node, void
 {
     struct layout_workflow *workflow = target;
     if (node->kind != TREE_LIST || node->count == 0 || node->count > TASKS_MAX) {
-        reader_refuse(reader, node, "'tasks' wants a list of 1 to 1000 tasks");
+        reader_refuse(reader, node, "'tasks' wants a list of 1 to 200 tasks");
         return;
     }
     struct layout_task *tasks = arena_alloc(reader->arena, node->count * sizeof *tasks);
