@@ -129,6 +129,32 @@ static void test_at_most_eight_of_a_host_start_at_the_same_time(void **state)
     planning_fini(&world);
 }
 
+static void test_what_ended_for_good_takes_no_place_of_those_that_start(void **state)
+{
+    (void)state;
+    static const char pipeline[] = "pipeline:\n  name: P\n  type: stream\n  proc-layout: [{all: one}]\n"
+                                   "  processes: {x: {command: [a], instances: 20}}\n";
+    const struct layout_file files[] = {{"system.yaml", planning_system, strlen(planning_system)},
+                                        {"pipelines/P.yaml", pipeline, strlen(pipeline)}};
+    struct planning world;
+    char name[PROCESS_NAME_BYTES];
+    planning_init(&world, files, 2);
+    planning_want_all(&world, true); /* at 1000 */
+    for (int i = 0; i < 10; i++) {
+        snprintf(name, sizeof name, "P.0.x.%d", i);
+        Gemel__ProcessReport *report = planning_observe(&world, name, "aaa", STATE(STOPPED));
+        report->exited = true;
+        report->since_wall_ns = 2000;
+    }
+    const Gemel__Plan *plan = planning_plan(&world, 0);
+    assert_int_equal(plan->n_items, 10 + 8);
+    /* What was stopped before it was asked for starts as any other. */
+    for (size_t i = 0; i < world.input.n_observed; i++)
+        world.observed[i]->since_wall_ns = 500;
+    assert_int_equal(planning_plan(&world, 0)->n_items, 8);
+    planning_fini(&world);
+}
+
 static void test_stops_go_in_reverse_order(void **state)
 {
     (void)state;
@@ -379,6 +405,7 @@ int main(void)
         cmocka_unit_test(test_instances_do_not_wait_for_each_other),
         cmocka_unit_test(test_what_runs_is_not_held_back_by_what_it_needs),
         cmocka_unit_test(test_at_most_eight_of_a_host_start_at_the_same_time),
+        cmocka_unit_test(test_what_ended_for_good_takes_no_place_of_those_that_start),
         cmocka_unit_test(test_stops_go_in_reverse_order),
         cmocka_unit_test(test_what_shall_stay_up_does_not_hold_up_a_stop),
         cmocka_unit_test(test_what_failed_stays_down_until_its_generation_is_raised),
