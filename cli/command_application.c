@@ -152,6 +152,18 @@ static void start(struct cli *cli, const struct application *application)
     detach_close(&detached);
 }
 
+bool application_start_control(struct cli *cli)
+{
+    start(cli, &CONTROL);
+    return cli->report.reply.exit_code == CLI_EXIT_DONE;
+}
+
+bool application_start_daemon(struct cli *cli)
+{
+    start(cli, &DAEMON);
+    return cli->report.reply.exit_code == CLI_EXIT_DONE;
+}
+
 /* Says how many processes a stopped daemon left behind. */
 static void say_unattended(struct cli *cli, const Gemel__AdminReply *status)
 {

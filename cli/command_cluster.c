@@ -1,4 +1,5 @@
-/* cluster --down: everything on both hosts, in an order in which nothing is started again by what still runs. */
+/* cluster --up: everything of this host, and all pipelines. cluster --down: everything on both hosts, in an order in
+ * which nothing is started again by what still runs. */
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
@@ -27,7 +28,42 @@ static int64_t timeout_of(const struct cli *cli)
     return invocation_duration_ms(cli->invocation, CLI_OPTION_TIMEOUT, DOWN_TIMEOUT_MS);
 }
 
-/* ------------------------------------------------------------------------------ 1. pipelines and service classes */
+/* ------------------------------------------------------------------------------------------------------------- up */
+
+/* Starts whatever does not run of every pipeline and service class. */
+static void start_pipelines(struct cli *cli)
+{
+    struct report list;
+    if (!ask_control(cli, ask_request(cli, "pipeline.list"), COMMAND_TIMEOUT_MS, &list))
+        return;
+    const Gemel__Table *table = report_find_table(&list.reply, "pipelines");
+    for (size_t row = 0; table != NULL && row < table->n_rows; row++) {
+        const bool service = strcmp(report_get(table, row, "type"), "service") == 0;
+        Gemel__AdminRequest *request = ask_request(cli, service ? "service-class.start" : "pipeline.force-start");
+        request_add(&cli->report.arena, request, service ? "template" : "pipeline", report_get(table, row, "pipeline"));
+        struct report answer;
+        if (!ask_control(cli, request, COMMAND_TIMEOUT_MS, &answer))
+            break;
+        report_message(&cli->report, "%s: %s", report_get(table, row, "pipeline"), answer.reply.message);
+        if (answer.reply.exit_code != CLI_EXIT_DONE)
+            (void)report_fail(&cli->report, (enum cli_exit)answer.reply.exit_code, "%s: %s",
+                              report_get(table, row, "pipeline"), answer.reply.error);
+        report_fini(&answer);
+    }
+    if (list.reply.exit_code != CLI_EXIT_DONE)
+        report_take(&cli->report, &list.reply);
+    report_fini(&list);
+}
+
+void command_cluster_up(struct cli *cli)
+{
+    const bool runs_control = cli->site.settings.node != 0;
+    if ((!runs_control || application_start_control(cli)) && application_start_daemon(cli) &&
+        (!runs_control || process_manager_start(cli, true)) && workflow_start_side(cli))
+        start_pipelines(cli);
+}
+
+/* ---------------------------------------------------------------------- down: 1. pipelines and service classes */
 
 /* Asks the leader without failing when there is none: what it would have stopped the daemons stop. */
 static bool ask_leader(struct cli *cli, Gemel__AdminRequest *request, struct report *answer)
@@ -93,7 +129,7 @@ static void stop_pipelines(struct cli *cli)
         (void)poll(NULL, 0, DOWN_POLL_MS);
 }
 
-/* ------------------------------------------------------------------------ 2. process managers, daemons, controls */
+/* --------------------------------------------------------------- down: 2. process managers, daemons, controls */
 
 /* Sends an order to every target, and notes who answered. */
 static void order_all(struct cli *cli, struct target *targets, size_t count, Gemel__AdminRequest *request,

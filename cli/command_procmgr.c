@@ -92,7 +92,7 @@ static bool wait_for_state(struct cli *cli, bool up)
 }
 
 /* Start or stop, by the daemon of this host. */
-static void order(struct cli *cli, const char *verb, bool up)
+static void order(struct cli *cli, const char *verb, bool up, bool wait)
 {
     struct report answer;
     if (!ask_daemon(cli, cli->site.settings.host, ask_request(cli, verb), COMMAND_TIMEOUT_MS, &answer))
@@ -102,10 +102,16 @@ static void order(struct cli *cli, const char *verb, bool up)
     report_fini(&answer);
     if (!ordered)
         return;
-    if (invocation_has(cli->invocation, CLI_OPTION_WAIT))
+    if (wait)
         (void)wait_for_state(cli, up);
     else if (up)
         (void)say_role(cli, false);
+}
+
+bool process_manager_start(struct cli *cli, bool wait)
+{
+    order(cli, "daemon.procmgr-start", true, wait);
+    return cli->report.reply.exit_code == CLI_EXIT_DONE;
 }
 
 static void show_status(struct cli *cli)
@@ -134,10 +140,11 @@ static void show_status(struct cli *cli)
 void command_process_manager(struct cli *cli)
 {
     const enum cli_command_id id = cli_command_id(cli->invocation->command);
+    const bool wait = invocation_has(cli->invocation, CLI_OPTION_WAIT);
     if (id == CLI_PROCESS_MANAGER_START)
-        order(cli, "daemon.procmgr-start", true);
+        (void)process_manager_start(cli, wait);
     else if (id == CLI_PROCESS_MANAGER_STOP)
-        order(cli, "daemon.procmgr-stop", false);
+        order(cli, "daemon.procmgr-stop", false, wait);
     else
         show_status(cli);
 }

@@ -26,7 +26,7 @@ static const struct cli_noun NOUNS[] = {
     {"config", "check, apply and show the layouts"},
     {"keys", "make and show the keys of the cluster"},
     {"logs", "show the log of any process of the cluster"},
-    {"cluster", "everything on both hosts"},
+    {"cluster", "everything at once"},
     {"version", "print the version"},
 };
 
@@ -202,6 +202,12 @@ static const struct cli_command COMMANDS[CLI_COMMAND_COUNT] = {
         .details = "control, daemon and procmgr (also DeltaControl, DeltaDaemon) name those of this host. Without a\n"
                    "daemon the files of this home are read.",
         .example = "logs --view --process DemoPipeline.0.rdb.0 --lines 100"},
+    [CLI_CLUSTER_UP] = {
+        .noun = "cluster", .verb = "up", .options = OPT(TIMEOUT), .exits = EXITS_LEADER | EXIT(PARTLY),
+        .help = "start everything of this host, and all pipelines",
+        .details = "Control, daemon, process manager, the workflows of this side, then every pipeline and service.\n"
+                   "Type it on both hosts; it can be repeated.",
+        .example = "cluster --up"},
     [CLI_CLUSTER_DOWN] = {
         .noun = "cluster", .verb = "down", .options = OPT(TIMEOUT), .exits = EXITS_LOCAL | EXIT(PARTLY) | EXIT(TIMEOUT),
         .help = "stop everything on both hosts: pipelines, services, process managers, daemons, controls",

@@ -110,6 +110,7 @@ enum cli_command_id {
     CLI_KEYS_CREATE,
     CLI_KEYS_SHOW,
     CLI_LOGS_VIEW,
+    CLI_CLUSTER_UP,
     CLI_CLUSTER_DOWN,
     CLI_CLUSTER_STATUS,
     CLI_VERSION,

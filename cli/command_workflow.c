@@ -282,19 +282,43 @@ static void show_workflow(struct cli *cli, const struct layout *layout, const st
     }
 }
 
-void command_workflow(struct cli *cli)
+/* The layouts of this home; NULL with the report failed. */
+static struct layout *load_layout(struct cli *cli)
 {
-    const enum cli_command_id id = cli_command_id(cli->invocation->command);
-    const char *name = cli->invocation->argument_count > 0 ? cli->invocation->arguments[0] : NULL;
     struct error_list mistakes = {0}, warnings = {0};
     struct layout *layout = NULL;
     char etc[HOME_PATH_BYTES];
     home_path(&cli->site.home, "etc", etc);
-    if (layout_load_folder(&layout, etc, &mistakes, &warnings) != 0) {
+    if (layout_load_folder(&layout, etc, &mistakes, &warnings) != 0)
         (void)report_fail(&cli->report, CLI_EXIT_FAILED, "the layouts in %s have mistakes: see `%s config --check`",
                           etc, cli->invocation->program);
-        goto out;
-    }
+    error_list_fini(&mistakes);
+    error_list_fini(&warnings);
+    return layout;
+}
+
+bool workflow_start_side(struct cli *cli)
+{
+    struct layout *layout = load_layout(cli);
+    if (layout == NULL)
+        return false;
+    const bool is_a = strcmp(cli->site.settings.host, cli->site.settings.host_a) == 0;
+    const int64_t side = is_a ? LAYOUT_ENVIRONMENT_A : LAYOUT_ENVIRONMENT_B;
+    Gemel__Table *table = report_table(&cli->report, "tasks", NULL, COLUMNS);
+    for (size_t i = 0; i < layout->workflow_count; i++)
+        if (layout->workflows[i].environment.value == side)
+            run_workflow(cli, layout, layout->workflows[i].name.text, table, 0);
+    layout_destroy(&layout);
+    return cli->report.reply.exit_code == CLI_EXIT_DONE;
+}
+
+void command_workflow(struct cli *cli)
+{
+    const enum cli_command_id id = cli_command_id(cli->invocation->command);
+    const char *name = cli->invocation->argument_count > 0 ? cli->invocation->arguments[0] : NULL;
+    struct layout *layout = load_layout(cli);
+    if (layout == NULL)
+        return;
     Gemel__Table *table = report_table(&cli->report, "tasks", NULL, COLUMNS);
     if (id == CLI_WORKFLOW_START)
         run_workflow(cli, layout, name, table, 0);
@@ -306,8 +330,5 @@ void command_workflow(struct cli *cli)
                 show_workflow(cli, layout, &layout->workflows[i], table);
     if (id == CLI_WORKFLOW_STATUS && name != NULL)
         (void)find_workflow(cli, layout, name);
-out:
     layout_destroy(&layout);
-    error_list_fini(&mistakes);
-    error_list_fini(&warnings);
 }

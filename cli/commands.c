@@ -47,6 +47,7 @@ void commands_run(struct cli *cli)
         [CLI_KEYS_CREATE] = command_keys,
         [CLI_KEYS_SHOW] = command_keys,
         [CLI_LOGS_VIEW] = command_logs,
+        [CLI_CLUSTER_UP] = command_cluster_up,
         [CLI_CLUSTER_DOWN] = command_cluster_down,
         [CLI_CLUSTER_STATUS] = command_status,
         [CLI_VERSION] = command_version,

@@ -45,6 +45,13 @@ void command_status(struct cli *cli);
 void command_config(struct cli *cli);
 void command_keys(struct cli *cli);
 void command_logs(struct cli *cli);
+void command_cluster_up(struct cli *cli);
 void command_cluster_down(struct cli *cli);
+
+/* Parts that `cluster --up` puts together. Each returns whether the report is still without a failure. */
+bool application_start_control(struct cli *cli);
+bool application_start_daemon(struct cli *cli);
+bool process_manager_start(struct cli *cli, bool wait);
+bool workflow_start_side(struct cli *cli); /* the workflows of this host's side */
 
 #endif

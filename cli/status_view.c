@@ -94,6 +94,15 @@ static int compare_seen(const void *one, const void *other)
     return process_id_compare(&((const struct seen *)one)->id, &((const struct seen *)other)->id);
 }
 
+/* Did the daemon of this host not answer? */
+static bool is_silent(const struct status_facts *facts, const char *host)
+{
+    for (size_t i = 0; i < facts->daemon_count; i++)
+        if (strcmp(facts->daemons[i].name, host) == 0)
+            return facts->daemons[i].reply == NULL;
+    return true;
+}
+
 static size_t rows_of(const Gemel__AdminReply *reply, const char *table)
 {
     const Gemel__Table *found = reply != NULL ? report_find_table(reply, table) : NULL;
@@ -111,18 +120,13 @@ static void gather(struct view *view)
     for (size_t i = 0; i < facts->daemon_count; i++)
         for (size_t row = 0; row < rows_of(facts->daemons[i].reply, "processes"); row++)
             add_seen(view, report_find_table(facts->daemons[i].reply, "processes"), row, facts->daemons[i].name, true);
-    for (size_t row = 0; row < rows_of(facts->processes, "processes"); row++)
-        add_seen(view, report_find_table(facts->processes, "processes"), row, "", false);
+    for (size_t row = 0; row < rows_of(facts->processes, "processes"); row++) {
+        const Gemel__Table *table = report_find_table(facts->processes, "processes");
+        /* Where the daemon answers, what it does not name is not there. */
+        if (is_silent(facts, report_get(table, row, "host")))
+            add_seen(view, table, row, "", false);
+    }
     qsort(view->seen, view->seen_count, sizeof *view->seen, compare_seen);
-}
-
-/* Did the daemon of this host not answer? */
-static bool is_silent(const struct view *view, const char *host)
-{
-    for (size_t i = 0; i < view->facts->daemon_count; i++)
-        if (strcmp(view->facts->daemons[i].name, host) == 0)
-            return view->facts->daemons[i].reply == NULL;
-    return true;
 }
 
 /* ------------------------------------------------------------------------------------------------ the verdict */
@@ -151,7 +155,7 @@ static bool pipeline_runs(const struct view *view, const char *pipeline)
 static void judge_process(struct view *view, const struct seen *seen)
 {
     char sentence[REASON_BYTES];
-    const bool lost = !seen->fresh || is_silent(view, seen->host);
+    const bool lost = !seen->fresh || is_silent(view->facts, seen->host);
     if (is_ready(seen) && !lost)
         return;
     const char *state = lost ? "not heard of" : seen->state;
