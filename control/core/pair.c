@@ -113,13 +113,10 @@ const char *pair_peer_state_word(enum pair_peer_state state)
 const char *pair_promise(const struct pair_config *config)
 {
     if (!config->clustered)
-        return "one control is configured: what is acknowledged is on this host's disk and survives its crash, "
-               "not its loss";
+        return "one control: what is acknowledged is on this host's disk";
     if (config->policy == PAIR_FREEZE)
-        return "no arbiter, peer-loss freeze: what is acknowledged is on both hosts' disks; while the peer is unseen "
-               "nothing is acknowledged and nobody takes over";
-    return "no arbiter, peer-loss promote: what is acknowledged is on both hosts' disks, or was answered with 'one "
-           "host only' while the peer was unseen; if only the link is cut both hosts lead until it heals";
+        return "no arbiter, freeze: what is acknowledged is on both hosts' disks, alone nothing is";
+    return "no arbiter, promote: what is acknowledged is on both hosts' disks, or was answered with 'one host only'";
 }
 
 /* ---- life */
@@ -169,6 +166,11 @@ bool pair_is_unfit(const struct pair_core *core)
 bool pair_peer_is_unfit(const struct pair_core *core)
 {
     return core->now_ms < core->peer.unfit_until_ms;
+}
+
+bool pair_may_act_alone(const struct pair_core *core)
+{
+    return core->config.policy == PAIR_PROMOTE && core->meta.record.members == PAIR_SELF_ALONE;
 }
 
 bool pair_follower_is_in_sync(const struct pair_core *core)

@@ -99,7 +99,7 @@ static bool cut_tail(struct pair_core *core, uint64_t keep, bool insist)
 {
     uint64_t last = oplog_last_index(core->log);
     uint64_t operations = oplog_operations_between(core->log, keep, last);
-    bool acknowledged = operations > 0 && core->meta.record.members == PAIR_SELF_ALONE;
+    bool acknowledged = operations > 0 && pair_may_act_alone(core);
     if (acknowledged && !insist) {
         reply(core, false, keep, operations, 0);
         return false;

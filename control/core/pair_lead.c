@@ -203,7 +203,8 @@ static void on_divergence(struct pair_core *core, uint64_t common)
 {
     if (common > core->stored_index || pair_peer_is_unfit(core))
         return;
-    if (oplog_operations_between(core->log, common, core->commit_index > common ? core->commit_index : common) > 0) {
+    uint64_t safe = pair_may_act_alone(core) ? core->stored_index : core->commit_index;
+    if (safe > common && oplog_operations_between(core->log, common, safe) > 0) {
         core->insist_index = common;
         probe_from(core, common);
         return;
@@ -324,8 +325,7 @@ static bool acts_alone(const struct pair_core *core)
 {
     if (!core->config.clustered)
         return true;
-    return core->config.policy == PAIR_PROMOTE && core->meta.record.members == PAIR_SELF_ALONE &&
-           core->growth == PAIR_GROW_NONE;
+    return pair_may_act_alone(core) && core->growth == PAIR_GROW_NONE;
 }
 
 static void acknowledge(struct pair_core *core)

@@ -142,6 +142,8 @@ bool pair_is_silent(const struct pair_core *core, int64_t for_ms);
 bool pair_is_unfit(const struct pair_core *core);
 bool pair_peer_is_unfit(const struct pair_core *core);
 bool pair_follower_is_in_sync(const struct pair_core *core);
+/* By policy and record: what is fsynced here may have been acknowledged without the peer. */
+bool pair_may_act_alone(const struct pair_core *core);
 
 /* ---- pair_store.c */
 void pair_store_append(struct pair_core *core, uint64_t first, uint64_t last);

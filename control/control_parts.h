@@ -1,0 +1,121 @@
+/* The inside of the control's shell, shared by its parts and by nobody else.
+ *
+ *   control.c           life, time, the pair's and the registry's actions
+ *   control_router.c    who may send what, and where messages go
+ *   control_requests.c  commands that wait for somebody: the leader, the process manager, the log
+ *   control_admin.c     the commands, by verb
+ *   control_config.c    configuration revisions */
+#ifndef GEMEL_CONTROL_CONTROL_PARTS_H
+#define GEMEL_CONTROL_CONTROL_PARTS_H
+
+#include "common/layout/model/settings.h"
+#include "common/log/log.h"
+#include "common/net/keys.h"
+#include "common/net/plane.h"
+#include "control/admin_reply.h"
+#include "control/control.h"
+#include "control/control_peers.h"
+#include "control/control_store.h"
+#include "control/core/pair.h"
+#include "control/core/registry.h"
+#include "control/core/state.h"
+#include "control/daemon_watch.h"
+
+enum {
+    CONTROL_REQUESTS_MAX = 1000,    /* commands that wait; more are refused */
+    CONTROL_REQUEST_MS = 30 * 1000, /* a command without any answer ends after this; each part of one starts it anew */
+    CONTROL_PROPOSALS_QUEUE_MAX = 20000 /* proposals of the registry within one turn: one a process, twice */
+};
+
+/* Something for the pair that came up while it, or the registry, was being carried out. */
+struct deferred {
+    struct deferred *next;
+    uint8_t *op; /* NULL: a stale epoch */
+    size_t op_bytes;
+    uint64_t tag;
+    uint64_t epoch_now;
+};
+
+/* Who asked a command. */
+struct asker {
+    struct plane_peer peer;
+    uint64_t request_id;
+};
+
+struct request;
+
+struct control {
+    struct program *program; /* borrowed */
+    struct settings settings;
+    char address[ADDRESS_BYTES];
+    struct keys *keys;
+    struct plane *plane;
+    struct router *router;
+    struct dealer *dealer; /* to the peer control; NULL: there is none */
+    struct control_peers *peers;
+    struct daemon_watch *watch;
+    struct control_store *store;
+    struct pair_config pair_config;
+    struct pair_core *pair;
+    struct state *state;
+    struct state_changes changes;
+    struct registry_core *registry;
+    struct request *requests;
+    size_t request_count;
+    uint64_t last_request;
+    uv_timer_t timer;
+    bool timer_is_open;
+    struct deferred *deferred_first;
+    struct deferred **deferred_last;
+    size_t deferred_count;
+    unsigned depth; /* of handlers under way: what is deferred runs when the outermost ends */
+    bool leading;
+    char leader[HOST_NAME_BYTES]; /* empty: nobody */
+    int64_t started_wall_ns;
+};
+
+/* ---- control.c */
+/* Every handler of a fact runs between these two. */
+void control_enter(struct control *control);
+void control_leave(struct control *control);
+void control_step_pair(struct control *control, struct pair_event *event);
+void control_step_registry(struct control *control, struct registry_event *event);
+/* Proposes an operation (borrowed) when this turn ends; `tag` is a request's number, 0: nobody waits. */
+void control_propose(struct control *control, const Gemel__Op *op, uint64_t tag);
+void control_peer_gone(struct control *control, uint64_t peer);
+
+/* ---- control_router.c */
+void control_on_router_message(void *owner, const struct plane_peer *from, const Gemel__Envelope *message);
+extern const struct dealer_handlers control_dealer_handlers;
+
+/* ---- control_requests.c */
+void control_reply(struct control *control, const struct asker *asker, Gemel__AdminReply *reply);
+/* Passes a command on to the leader, or to the process manager of this host. */
+void control_request_forward(struct control *control, const struct asker *asker, const Gemel__AdminRequest *request);
+void control_request_to_procmgr(struct control *control, const struct asker *asker, const Gemel__AdminRequest *request);
+/* Proposes `count` operations and answers with `reply` (copied) when all are acknowledged; `revision` adds the number
+ * of the newest revision to the sentence. */
+void control_request_log(struct control *control, const struct asker *asker, const Gemel__Op *const *ops, size_t count,
+                         const Gemel__AdminReply *reply, bool revision);
+void control_request_on_acknowledged(struct control *control, uint64_t tag, bool solo);
+void control_request_on_refused(struct control *control, uint64_t tag, int code, const char *sentence);
+void control_request_on_reply(struct control *control, uint64_t request_id, const Gemel__AdminReply *reply);
+/* Answers what waits at the process manager, or at the leader, when these are not what they were. */
+void control_request_role_changed(struct control *control);
+void control_request_tick(struct control *control, int64_t now_ms);
+int64_t control_request_next_ms(const struct control *control);
+void control_request_clear(struct control *control);
+
+/* ---- control_admin.c */
+void control_admin_request(struct control *control, const struct plane_peer *from, const Gemel__Envelope *envelope);
+
+/* ---- control_config.c */
+void control_config_apply(struct control *control, const struct asker *asker, const Gemel__AdminRequest *request);
+void control_config_rollback(struct control *control, const struct asker *asker, const Gemel__AdminRequest *request);
+Gemel__AdminReply *control_config_show(struct control *control, const Gemel__AdminRequest *request,
+                                       struct arena *arena);
+Gemel__AdminReply *control_config_history(struct control *control, struct arena *arena);
+/* The first leader takes the layouts of its home as revision 1, when they load without mistakes. */
+void control_config_first(struct control *control);
+
+#endif

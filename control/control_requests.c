@@ -1,0 +1,295 @@
+#include <errno.h>
+#include <string.h>
+
+#include "common/base/assert.h"
+#include "common/base/map.h"
+#include "common/base/memory.h"
+#include "common/base/text.h"
+#include "common/loop/clock.h"
+#include "common/wire/wire.h"
+#include "control/control_parts.h"
+
+enum request_place {
+    REQUEST_AT_LEADER,
+    REQUEST_AT_PROCMGR,
+    REQUEST_AT_LOG
+};
+
+struct request {
+    uint64_t number; /* the request id that was given on, or the tag of its operations */
+    enum request_place place;
+    struct asker asker;
+    int64_t deadline_ms;
+    Gemel__AdminReply *reply; /* at the log: what is answered when it is done; owned */
+    size_t ops_left;
+    bool revision; /* the answer names the newest revision */
+    bool solo;     /* some of it was acknowledged alone */
+    UT_hash_handle hh;
+};
+
+/* ---- answers */
+
+void control_reply(struct control *self, const struct asker *asker, Gemel__AdminReply *reply)
+{
+    Gemel__Envelope envelope = GEMEL__ENVELOPE__INIT;
+    envelope.request_id = asker->request_id;
+    envelope.body_case = GEMEL__ENVELOPE__BODY_ADMIN_REPLY;
+    envelope.admin_reply = reply;
+    int result = router_send(self->router, &asker->peer, &envelope);
+    if (result != 0 && result != -EHOSTUNREACH)
+        log_warn("An answer could not be sent [ User: %s ] [ Error: %s ]", asker->peer.user, strerror(-result));
+}
+
+static void reply_failed(struct control *self, const struct asker *asker, int exit_code, const char *sentence)
+{
+    Gemel__AdminReply reply = GEMEL__ADMIN_REPLY__INIT;
+    char text[1024];
+    text_copy(text, sizeof text, sentence);
+    reply.exit_code = exit_code;
+    reply.error = text;
+    control_reply(self, asker, &reply);
+}
+
+/* ---- the table */
+
+static struct request *find_request(const struct control *self, uint64_t number)
+{
+    struct request *request = NULL;
+    HASH_FIND(hh, self->requests, &number, sizeof number, request);
+    return request;
+}
+
+static void drop_request(struct control *self, struct request *request)
+{
+    HASH_DEL(self->requests, request);
+    self->request_count--;
+    if (request->reply != NULL)
+        wire_free(&request->reply->base);
+    memory_free(request);
+}
+
+/* NULL when there are too many; that is answered. */
+static struct request *add_request(struct control *self, const struct asker *asker, enum request_place place)
+{
+    if (self->request_count == CONTROL_REQUESTS_MAX) {
+        reply_failed(self, asker, ADMIN_FAILED, "too many commands are waiting: try again");
+        return NULL;
+    }
+    struct request *request = memory_alloc(sizeof *request);
+    request->number = ++self->last_request;
+    request->place = place;
+    request->asker = *asker;
+    request->deadline_ms = clock_now_ms() + CONTROL_REQUEST_MS;
+    HASH_ADD(hh, self->requests, number, sizeof request->number, request);
+    self->request_count++;
+    return request;
+}
+
+void control_request_clear(struct control *self)
+{
+    while (self->requests != NULL)
+        drop_request(self, self->requests);
+}
+
+void control_request_tick(struct control *self, int64_t now_ms)
+{
+    struct request *one = NULL, *next = NULL;
+    HASH_ITER (hh, self->requests, one, next) {
+        if (now_ms < one->deadline_ms)
+            continue;
+        reply_failed(self, &one->asker, ADMIN_TIMEOUT,
+                     one->place == REQUEST_AT_LOG ? "the peer has not confirmed it in time: ask for the status, it may "
+                                                    "still be done"
+                                                  : "no answer in time: ask for the status");
+        drop_request(self, one);
+    }
+}
+
+int64_t control_request_next_ms(const struct control *self)
+{
+    int64_t at_ms = INT64_MAX;
+    for (const struct request *one = self->requests; one != NULL; one = one->hh.next)
+        if (one->deadline_ms < at_ms)
+            at_ms = one->deadline_ms;
+    return at_ms;
+}
+
+void control_request_role_changed(struct control *self)
+{
+    struct request *one = NULL, *next = NULL;
+    HASH_ITER (hh, self->requests, one, next) {
+        bool is_over = (one->place == REQUEST_AT_PROCMGR && !self->leading) ||
+                       (one->place == REQUEST_AT_LEADER && strcmp(self->leader, self->settings.peer_host) != 0);
+        if (!is_over)
+            continue;
+        reply_failed(self, &one->asker, ADMIN_NO_LEADER, "the leader changed meanwhile: give the command again");
+        drop_request(self, one);
+    }
+}
+
+/* ---- passed on */
+
+void control_request_forward(struct control *self, const struct asker *asker, const Gemel__AdminRequest *command)
+{
+    struct request *request = add_request(self, asker, REQUEST_AT_LEADER);
+    if (request == NULL)
+        return;
+    Gemel__Envelope envelope = GEMEL__ENVELOPE__INIT;
+    envelope.request_id = request->number;
+    envelope.body_case = GEMEL__ENVELOPE__BODY_ADMIN_REQUEST;
+    envelope.admin_request = (Gemel__AdminRequest *)(uintptr_t)command;
+    if (dealer_send(self->dealer, &envelope) == 0)
+        return;
+    reply_failed(self, asker, ADMIN_NO_LEADER, "the leader is not reached from here: give the command on its host");
+    drop_request(self, request);
+}
+
+void control_request_to_procmgr(struct control *self, const struct asker *asker, const Gemel__AdminRequest *command)
+{
+    const struct plane_peer *procmgr = control_peers_get(self->peers, registry_procmgr(self->registry));
+    if (procmgr == NULL) {
+        reply_failed(self, asker, ADMIN_FAILED,
+                     "no process manager runs beside the leader: start it with gemel process-manager --start");
+        return;
+    }
+    struct request *request = add_request(self, asker, REQUEST_AT_PROCMGR);
+    if (request == NULL)
+        return;
+    Gemel__Envelope envelope = GEMEL__ENVELOPE__INIT;
+    envelope.request_id = request->number;
+    envelope.body_case = GEMEL__ENVELOPE__BODY_ADMIN_REQUEST;
+    envelope.admin_request = (Gemel__AdminRequest *)(uintptr_t)command;
+    if (router_send(self->router, procmgr, &envelope) == 0)
+        return;
+    reply_failed(self, asker, ADMIN_FAILED, "the process manager is not reached: try again in a moment");
+    drop_request(self, request);
+}
+
+/* ---- logged before they are answered */
+
+static Gemel__AdminReply *copy_reply(const Gemel__AdminReply *reply)
+{
+    size_t size = 0;
+    uint8_t *bytes = wire_pack(&reply->base, &size);
+    ProtobufCMessage *copy = NULL;
+    int result = wire_unpack(&gemel__admin_reply__descriptor, bytes, size, &copy);
+    ASSERT(result == 0);
+    memory_free(bytes);
+    return (Gemel__AdminReply *)copy;
+}
+
+static void log_and_answer(struct control *self, struct request *request, const Gemel__Op *const *ops, size_t count,
+                           const Gemel__AdminReply *reply)
+{
+    request->place = REQUEST_AT_LOG;
+    request->ops_left = count;
+    request->reply = copy_reply(reply);
+    request->deadline_ms = clock_now_ms() + CONTROL_REQUEST_MS;
+    for (size_t i = 0; i < count; i++)
+        control_propose(self, ops[i], request->number);
+}
+
+void control_request_log(struct control *self, const struct asker *asker, const Gemel__Op *const *ops, size_t count,
+                         const Gemel__AdminReply *reply, bool revision)
+{
+    ASSERT(count > 0);
+    for (size_t i = 0; i < count; i++) {
+        if (state_check(ops[i]) != 0) {
+            reply_failed(self, asker, ADMIN_USAGE,
+                         "the operation does not hold together: a name is wrong, or too long");
+            return;
+        }
+    }
+    struct request *request = add_request(self, asker, REQUEST_AT_LOG);
+    if (request == NULL)
+        return;
+    request->revision = revision;
+    log_and_answer(self, request, ops, count, reply);
+}
+
+/* Adds a sentence to the answer's message. */
+static void add_sentence(Gemel__AdminReply *reply, const char *sentence)
+{
+    struct text text;
+    text_init(&text, 64 * 1024);
+    text_append_string(&text, reply->message);
+    if (text.length > 0)
+        text_append_string(&text, "\n");
+    text_append_string(&text, sentence);
+    if (reply->message != (char *)protobuf_c_empty_string)
+        memory_free(reply->message);
+    reply->message = text_take(&text);
+    text_fini(&text);
+}
+
+void control_request_on_acknowledged(struct control *self, uint64_t tag, bool solo)
+{
+    struct request *request = find_request(self, tag);
+    if (request == NULL)
+        return;
+    request->solo = request->solo || solo;
+    if (--request->ops_left > 0)
+        return;
+    char sentence[128];
+    snprintf(sentence, sizeof sentence, "revision %llu", (unsigned long long)state_revision(self->state));
+    if (request->revision)
+        add_sentence(request->reply, sentence);
+    if (request->solo)
+        add_sentence(request->reply, "one host only: the peer control is unseen, it follows when it is back");
+    control_reply(self, &request->asker, request->reply);
+    drop_request(self, request);
+}
+
+void control_request_on_refused(struct control *self, uint64_t tag, int code, const char *sentence)
+{
+    struct request *request = find_request(self, tag);
+    if (request == NULL)
+        return;
+    reply_failed(self, &request->asker, code == -ENOTCONN || code == -EINPROGRESS ? ADMIN_NO_LEADER : ADMIN_FAILED,
+                 sentence);
+    drop_request(self, request);
+}
+
+/* The process manager's answer asks for operations: they are logged first. */
+static void log_wanted(struct control *self, struct request *request, const Gemel__AdminReply *reply)
+{
+    struct arena arena;
+    arena_init(&arena);
+    const Gemel__Op **ops = arena_alloc(&arena, reply->n_wanted * sizeof *ops);
+    bool is_good = true;
+    for (size_t i = 0; i < reply->n_wanted; i++) {
+        Gemel__Op *op = arena_alloc(&arena, sizeof *op);
+        gemel__op__init(op);
+        op->wall_ns = (uint64_t)clock_wall_ns();
+        op->author = request->asker.peer.user;
+        op->body_case = GEMEL__OP__BODY_WANTED;
+        op->wanted = reply->wanted[i];
+        ops[i] = op;
+        is_good = is_good && state_check(op) == 0;
+    }
+    if (is_good) {
+        Gemel__AdminReply answer = *reply;
+        answer.n_wanted = 0;
+        answer.wanted = NULL;
+        log_and_answer(self, request, ops, reply->n_wanted, &answer);
+    } else {
+        reply_failed(self, &request->asker, ADMIN_FAILED, "the process manager asked for what cannot be logged");
+        drop_request(self, request);
+    }
+    arena_fini(&arena);
+}
+
+void control_request_on_reply(struct control *self, uint64_t request_id, const Gemel__AdminReply *reply)
+{
+    struct request *request = find_request(self, request_id);
+    if (request == NULL || request->place == REQUEST_AT_LOG)
+        return; /* it has timed out */
+    if (request->place == REQUEST_AT_PROCMGR && reply->n_wanted > 0) {
+        log_wanted(self, request, reply);
+        return;
+    }
+    control_reply(self, &request->asker, (Gemel__AdminReply *)(uintptr_t)reply);
+    request->deadline_ms = clock_now_ms() + CONTROL_REQUEST_MS;
+    if (!reply->more)
+        drop_request(self, request);
+}
