@@ -121,6 +121,9 @@ static void test_start_of_a_partly_running_one_starts_nothing_and_names_what_is_
         reply->error,
         "Demo is partly running, 11 of 12 ready, nothing was started; down: Demo.0.rdb.0 (failed: exited: "
         "signal 9); start what is down with pipeline --force-start");
+    /* What comes back by itself again and again is no more running than what has failed. */
+    planning_observe(&world, "Demo.0.rdb.0", "aaa", STATE(BACKOFF));
+    assert_int_equal(ask(&world, "pipeline.start", "pipeline Demo")->exit_code, 3);
     planning_fini(&world);
 }
 
