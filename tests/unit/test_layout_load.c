@@ -95,6 +95,8 @@ static void test_mistakes_of_a_pipeline_have_places_and_sentences(void **state)
         {P, HEAD X "  restart: allways\n",
          P ":8:12: 'restart' wants on-failure, always or manual (did you mean "
            "'always'?), got 'allways'\n"},
+        {P, HEAD X "  restart: \"a\\nb\\e[1m\"\n",
+         P ":8:12: 'restart' wants on-failure, always or manual, got 'a?b?[1m'\n"},
         {P, HEAD X "  startup-timeout: soon\n",
          P ":8:20: 'startup-timeout' wants a duration such as 250ms, 30s or 15m, got 'soon'\n"},
         {P, HEAD X "  startup-timeout: 2d\n",

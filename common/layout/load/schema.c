@@ -24,6 +24,14 @@ static struct layout_place place_of(const struct reader *reader, const struct tr
     return reader_place(reader, node->line, node->column);
 }
 
+/* A mistake is one line, whatever bytes the file has. */
+static void flatten(char *sentence)
+{
+    for (char *at = sentence; *at != '\0'; at++)
+        if ((unsigned char)*at < ' ' || *at == '\x7f')
+            *at = '?';
+}
+
 void reader_refuse_at(struct reader *reader, struct layout_place place, const char *format, ...)
 {
     char sentence[ERROR_SENTENCE_BYTES];
@@ -31,6 +39,7 @@ void reader_refuse_at(struct reader *reader, struct layout_place place, const ch
     va_start(arguments, format);
     vsnprintf(sentence, sizeof sentence, format, arguments);
     va_end(arguments);
+    flatten(sentence);
     reader->mistake_count++;
     error_list_add(reader->mistakes, -EINVAL, place.file, place.line, place.column, "%s", sentence);
 }
@@ -42,6 +51,7 @@ void reader_warn_at(struct reader *reader, struct layout_place place, const char
     va_start(arguments, format);
     vsnprintf(sentence, sizeof sentence, format, arguments);
     va_end(arguments);
+    flatten(sentence);
     error_list_add(reader->warnings, -EINVAL, place.file, place.line, place.column, "%s", sentence);
 }
 
