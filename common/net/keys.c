@@ -240,7 +240,7 @@ static int read_key(struct key *key, const char *folder, const char *name, const
 /* The secret, when it is here, must be the one of the public key. */
 static int read_secret(struct key *key, const char *folder, struct error *error)
 {
-    struct key with_secret;
+    struct key with_secret = {0};
     int result = read_key(&with_secret, folder, key->name, "key", error);
     if (result == -ENOENT)
         return 0;

@@ -149,7 +149,7 @@ static int resolve(const char *address, struct sockaddr_storage *found, struct e
 
 static int bind_socket(struct router *router, void *socket, const char *address, struct error *error)
 {
-    struct sockaddr_storage found;
+    struct sockaddr_storage found = {0};
     int result = resolve(address, &found, error);
     if (result != 0)
         return result;
