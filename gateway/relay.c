@@ -69,6 +69,8 @@ struct relay {
     struct held *held;
     uint32_t held_count;
     struct log_limit strange_limit;
+    struct log_limit refused_limit;
+    uint64_t refused_seen; /* of the server's count */
 };
 
 static void step_once(struct relay *relay, struct gateway_event *event);
@@ -576,10 +578,24 @@ void relay_step(struct relay *relay, struct gateway_event *event)
 
 /* ---- time ---- */
 
+/* Garbage, silence and too many connections are closed by the server itself: here they are named. */
+static void log_refused(struct relay *relay)
+{
+    uint64_t count = link_server_refused_count(relay->server);
+    uint64_t dropped;
+    if (count == relay->refused_seen ||
+        !log_allowed(&relay->refused_limit, clock_now_ms(), REFUSED_LOG_EVERY_MS, &dropped))
+        return;
+    log_warn("Connections were refused before a valid hello [ New: %llu ] [ All: %llu ]",
+             (unsigned long long)(count - relay->refused_seen), (unsigned long long)count);
+    relay->refused_seen = count;
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct relay *relay = timer->data;
     relay->armed_ms = INT64_MAX;
+    log_refused(relay);
     relay_step(relay, &(struct gateway_event){.type = GATEWAY_EVENT_TICK});
 }
 

@@ -79,9 +79,13 @@ static void take_report(struct gateway_core *core, uint32_t host, const Gemel__P
     memcpy(old_endpoint, candidate->endpoint, sizeof old_endpoint);
     bool was_wanted = candidate->known && candidate->state == GEMEL__PROCESS_STATE__PROCESS_READY &&
                       token_compare(token, candidate->token) == 0;
+    bool was_known = candidate->known;
+    Gemel__ProcessState old_state = candidate->state;
     candidate->id = id;
     copy_facts(candidate, host, report);
     check_link(core, candidate, old_endpoint, actions);
+    bool same = strcmp(old_endpoint, candidate->endpoint) == 0 && was_known && old_state == candidate->state;
+    core->directory_changed = core->directory_changed || !same;
     if (!was_wanted)
         gateway_dial_soon(core, candidate);
     attach_to_route(core, candidate);
@@ -106,6 +110,7 @@ static void forget_unnamed(struct gateway_core *core, uint32_t host, const Gemel
             continue;
         candidate->known = false;
         candidate->state = GEMEL__PROCESS_STATE__PROCESS_STOPPED;
+        core->directory_changed = true;
         gateway_drop_link(core, candidate, true, false, "no daemon reports it", actions);
         gateway_touch(core, candidate);
     }
@@ -118,7 +123,6 @@ void gateway_take_reports(struct gateway_core *core, uint32_t host, const Gemel_
         take_report(core, host, reports->reports[i], actions);
     if (reports->full)
         forget_unnamed(core, host, reports, actions);
-    core->directory_changed = true;
 }
 
 /* ---- look-ups ---- */

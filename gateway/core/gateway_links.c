@@ -203,30 +203,39 @@ static int64_t larger(int64_t one, int64_t other)
     return one > other ? one : other;
 }
 
-/* The bound for a silent host grows with the jitter seen on the links to it: a lossy link costs time, not false alarms.
- */
-static bool is_host_silent(const struct gateway_core *core, uint32_t number, int64_t *silence_ms)
+/* What is known of a host's silence: of its daemon and of all its processes with a link. */
+struct silence {
+    bool any;            /* it has a live link at all */
+    bool complete;       /* every one of them is silent */
+    int64_t heard_at_ms; /* the last sign of life of any */
+    int64_t due_ms;      /* when the last of them may be called silent */
+};
+
+static void add_member(const struct gateway_core *core, struct silence *silence, const struct health *health,
+                       int64_t bound_ms)
+{
+    silence->heard_at_ms = larger(silence->heard_at_ms, health->heard_at_ms);
+    silence->due_ms = larger(silence->due_ms, health->heard_at_ms + bound_ms);
+    if (!health_is_silent(health, bound_ms, core->ping_interval_ms, core->now_ms))
+        silence->complete = false;
+}
+
+/* The bound grows with the jitter seen on the links to the host: a lossy link costs time, not false alarms. */
+static struct silence listen_to_host(const struct gateway_core *core, uint32_t number)
 {
     const struct gateway_host *host = &core->hosts[number];
     int64_t bound_ms = HEALTH_HOST_PINGS * core->ping_interval_ms + health_jitter_ms(&host->health);
-    int64_t heard_at_ms = host->up ? host->health.heard_at_ms : INT64_MIN;
-    bool any = false;
+    struct silence silence = {.complete = true, .heard_at_ms = INT64_MIN, .due_ms = INT64_MIN};
     for (uint32_t i = 0; i < core->process_count; i++) {
         const struct candidate *candidate = core->processes[i];
         if (candidate->link_state != CANDIDATE_LINK_LIVE || candidate->host != number)
             continue;
-        any = true;
-        heard_at_ms = larger(heard_at_ms, candidate->health.heard_at_ms);
-        int64_t own_ms = bound_ms + health_jitter_ms(&candidate->health);
-        if (!health_is_silent(&candidate->health, own_ms, core->ping_interval_ms, core->now_ms))
-            return false;
+        silence.any = true;
+        add_member(core, &silence, &candidate->health, bound_ms + health_jitter_ms(&candidate->health));
     }
-    if (!any)
-        return false;
-    if (host->up && !health_is_silent(&host->health, bound_ms, core->ping_interval_ms, core->now_ms))
-        return false;
-    *silence_ms = core->now_ms - heard_at_ms;
-    return true;
+    if (host->up)
+        add_member(core, &silence, &host->health, bound_ms);
+    return silence;
 }
 
 static void drop_silent_host(struct gateway_core *core, uint32_t number, int64_t silence_ms,
@@ -248,8 +257,10 @@ static void judge_hang(struct gateway_core *core, struct candidate *candidate, s
         return;
     int64_t bound_ms = core->hang_timeout_ms + health_jitter_ms(&candidate->health);
     if (!health_is_silent(&candidate->health, bound_ms, core->ping_interval_ms, core->now_ms)) {
+        /* Over its time with too few pings sent: the next ping asks again. */
         int64_t due_ms = candidate->health.heard_at_ms + bound_ms;
-        gateway_set_alarm(core, larger(due_ms, core->now_ms + 1));
+        if (due_ms > core->now_ms)
+            gateway_set_alarm(core, due_ms);
         return;
     }
     char why[ROUTE_WHY_BYTES];
@@ -284,9 +295,11 @@ static void tick_process(struct gateway_core *core, struct candidate *candidate,
 static void tick_host(struct gateway_core *core, uint32_t number, struct gateway_actions *actions)
 {
     struct gateway_host *host = &core->hosts[number];
-    int64_t silence_ms;
-    if (is_host_silent(core, number, &silence_ms))
-        drop_silent_host(core, number, silence_ms, actions);
+    struct silence silence = listen_to_host(core, number);
+    if (silence.any && silence.complete)
+        drop_silent_host(core, number, core->now_ms - silence.heard_at_ms, actions);
+    else if (silence.any && silence.due_ms > core->now_ms)
+        gateway_set_alarm(core, silence.due_ms);
     if (!host->up)
         return;
     if (health_wants_ping(&host->health, core->ping_interval_ms, core->now_ms)) {
