@@ -7,6 +7,7 @@
 
 #include "cli/ask.h"
 #include "cli/detach.h"
+#include "common/base/process_id.h"
 #include "common/loop/clock.h"
 
 enum {
@@ -169,9 +170,12 @@ static void say_unattended(struct cli *cli, const Gemel__AdminReply *status)
 {
     const Gemel__Table *table = report_find_table(status, "processes");
     size_t count = 0;
-    for (size_t i = 0; table != NULL && i < table->n_rows; i++)
-        if (strcmp(report_get(table, i, "pid"), "0") != 0 && report_get(table, i, "pid")[0] != '\0')
+    for (size_t i = 0; table != NULL && i < table->n_rows; i++) {
+        struct process_id id;
+        const char *pid = report_get(table, i, "pid");
+        if (process_id_parse(report_process(table, i), &id) == 0 && strcmp(pid, "0") != 0 && pid[0] != '\0')
             count++;
+    }
     if (count > 0)
         report_message(&cli->report,
                        "%zu process%s run%s on unattended: the next daemon takes %s over (--with-processes stops them)",
@@ -226,6 +230,10 @@ static void stop(struct cli *cli, const struct application *application)
     report_fini(&processes);
 }
 
+/* Columns that fit on a screen; JSON has all. */
+static const char *const SHOWN[] = {"host",  "role",  "leader", "epoch",     "peerState", "lag",     "revision", "pid",
+                                    "since", "ready", "failed", "processes", "control",   "procmgr", NULL};
+
 /* Adds the rows of an answer's table to ours of the same name, each once by its first column. */
 static void merge_table(struct cli *cli, const Gemel__Table *from, const char *name)
 {
@@ -233,22 +241,22 @@ static void merge_table(struct cli *cli, const Gemel__Table *from, const char *n
     for (size_t i = 0; i < cli->report.reply.n_tables; i++)
         if (strcmp(cli->report.reply.tables[i]->name, name) == 0)
             into = cli->report.reply.tables[i];
-    if (into == NULL) {
-        const char **columns = arena_alloc(&cli->report.arena, (from->n_columns + 1) * sizeof *columns);
-        for (size_t i = 0; i < from->n_columns; i++)
-            columns[i] = from->columns[i];
-        into = report_table(&cli->report, name, NULL, columns);
-    }
-    const char **cells = arena_alloc(&cli->report.arena, (into->n_columns + 1) * sizeof *cells);
+    if (into == NULL)
+        into = report_table_like(&cli->report, from, name, NULL, cli->invocation->json ? NULL : SHOWN);
     for (size_t row = 0; row < from->n_rows; row++) {
         bool known = false;
-        for (size_t i = 0; i < into->n_columns; i++)
-            cells[i] = report_get(from, row, into->columns[i]);
         for (size_t i = 0; i < into->n_rows && into->n_columns > 0; i++)
-            known = known || strcmp(into->rows[i]->cells[0], cells[0]) == 0;
+            known = known || strcmp(into->rows[i]->cells[0], report_get(from, row, into->columns[0])) == 0;
         if (!known)
-            report_row(&cli->report, into, cells);
+            report_copy_row(&cli->report, into, from, row);
     }
+}
+
+/* The promise that the controls run under, once. */
+static void say_promise(struct cli *cli, const Gemel__Table *control)
+{
+    if (!cli->invocation->json && control->n_rows > 0 && cli->report.reply.n_tables == 0)
+        report_message(&cli->report, "%s", report_get(control, 0, "promise"));
 }
 
 static void show_status(struct cli *cli)
@@ -273,9 +281,10 @@ static void show_status(struct cli *cli)
         const char *name = i < control_count ? CONTROL.name : DAEMON.name;
         const bool own = i == control_count || (i == 0 && cli->site.settings.node != 0);
         const Gemel__Table *table = report_find_table(&call->answer.reply, name);
-        if (call->result == 0 && table != NULL)
+        if (call->result == 0 && table != NULL) {
+            say_promise(cli, table);
             merge_table(cli, table, name);
-        else if (call->result != 0)
+        } else if (call->result != 0)
             report_message(&cli->report, "no %s answers at %s: %s", name, call->address, call->error.sentence);
         if (call->result != 0 && own)
             report_set_exit(&cli->report, CLI_EXIT_FAILED);

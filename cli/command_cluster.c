@@ -6,6 +6,7 @@
 
 #include "cli/ask.h"
 #include "cli/detach.h"
+#include "common/base/process_id.h"
 #include "common/loop/clock.h"
 
 enum {
@@ -105,7 +106,11 @@ static size_t count_running(struct cli *cli)
     for (size_t i = 0; i < count; i++) {
         const Gemel__Table *table = report_find_table(&calls[i].answer.reply, "processes");
         for (size_t row = 0; table != NULL && row < table->n_rows; row++) {
+            struct process_id id;
             const char *state = report_get(table, row, "state");
+            /* The daemon also names our own programs there. */
+            if (process_id_parse(report_process(table, row), &id) != 0)
+                continue;
             running += strcmp(state, "stopped") != 0 && strcmp(state, "failed") != 0 ? 1 : 0;
         }
         call_fini(&calls[i]);

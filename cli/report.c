@@ -176,3 +176,26 @@ const char *report_process(const Gemel__Table *table, size_t row)
     const char *name = report_get(table, row, "processName");
     return name[0] != '\0' ? name : report_get(table, row, "process");
 }
+
+Gemel__Table *report_table_like(struct report *report, const Gemel__Table *like, const char *name, const char *title,
+                                const char *const *columns)
+{
+    const char **taken = arena_alloc(&report->arena, (like->n_columns + 1) * sizeof *taken);
+    size_t count = 0;
+    for (size_t i = 0; i < like->n_columns; i++) {
+        bool wanted = columns == NULL;
+        for (size_t j = 0; !wanted && columns[j] != NULL; j++)
+            wanted = strcmp(columns[j], like->columns[i]) == 0;
+        if (wanted)
+            taken[count++] = like->columns[i];
+    }
+    return report_table(report, name, title, taken);
+}
+
+void report_copy_row(struct report *report, Gemel__Table *into, const Gemel__Table *from, size_t row)
+{
+    const char **cells = arena_alloc(&report->arena, (into->n_columns + 1) * sizeof *cells);
+    for (size_t i = 0; i < into->n_columns; i++)
+        cells[i] = report_get(from, row, into->columns[i]);
+    report_row(report, into, cells);
+}

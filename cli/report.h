@@ -51,6 +51,12 @@ const Gemel__Table *report_find_table(const Gemel__AdminReply *reply, const char
 /* A cell by its column; "" when the table has no such column or the row is short. */
 const char *report_get(const Gemel__Table *table, size_t row, const char *column);
 
+/* Starts a table with those of the table's columns that are named (ends with NULL; NULL: all) and has no rows yet. */
+Gemel__Table *report_table_like(struct report *report, const Gemel__Table *like, const char *name, const char *title,
+                                const char *const *columns);
+/* Adds a row of another table, by the names of columns. */
+void report_copy_row(struct report *report, Gemel__Table *into, const Gemel__Table *from, size_t row);
+
 /* The full name of the process that a row is about: its column processName, else process. */
 const char *report_process(const Gemel__Table *table, size_t row);
 

@@ -295,23 +295,18 @@ static void add_hosts(struct view *view)
 /* The controls' own tables, each host once, as it tells itself. */
 static void add_controls(struct view *view)
 {
+    static const char *const columns[] = {"host", "role", "epoch", "peerState", "lag", "revision", "since", NULL};
     Gemel__Table *into = NULL;
     for (size_t i = 0; i < view->facts->control_count; i++) {
         const Gemel__AdminReply *reply = view->facts->controls[i].reply;
         const Gemel__Table *table = reply != NULL ? report_find_table(reply, "control") : NULL;
         if (table == NULL)
             continue;
-        const char **cells = arena_alloc(&view->report->arena, (table->n_columns + 1) * sizeof *cells);
-        for (size_t j = 0; j < table->n_columns; j++)
-            cells[j] = table->columns[j];
-        into = into == NULL ? report_table(view->report, "control", NULL, cells) : into;
-        for (size_t row = 0; row < table->n_rows && table->n_columns == into->n_columns; row++) {
+        into = into == NULL ? report_table_like(view->report, table, "control", NULL, columns) : into;
+        for (size_t row = 0; row < table->n_rows; row++) {
             const char *host = report_get(table, row, "host");
-            if (host[0] != '\0' && strcmp(host, view->facts->controls[i].name) != 0)
-                continue;
-            for (size_t j = 0; j < table->n_columns; j++)
-                cells[j] = report_get(table, row, into->columns[j]);
-            report_row(view->report, into, cells);
+            if (host[0] == '\0' || strcmp(host, view->facts->controls[i].name) == 0)
+                report_copy_row(view->report, into, table, row);
         }
     }
 }
@@ -370,15 +365,9 @@ static void add_events(struct view *view)
     const Gemel__Table *events = reply != NULL && reply->n_tables > 0 ? reply->tables[0] : NULL;
     if (events == NULL)
         return;
-    const char **cells = arena_alloc(&view->report->arena, (events->n_columns + 1) * sizeof *cells);
-    for (size_t i = 0; i < events->n_columns; i++)
-        cells[i] = events->columns[i];
-    Gemel__Table *table = report_table(view->report, "events", "Last events:", cells);
-    for (size_t row = events->n_rows > EVENTS_SHOWN ? events->n_rows - EVENTS_SHOWN : 0; row < events->n_rows; row++) {
-        for (size_t i = 0; i < events->n_columns; i++)
-            cells[i] = report_get(events, row, events->columns[i]);
-        report_row(view->report, table, cells);
-    }
+    Gemel__Table *table = report_table_like(view->report, events, "events", "Last events:", NULL);
+    for (size_t row = events->n_rows > EVENTS_SHOWN ? events->n_rows - EVENTS_SHOWN : 0; row < events->n_rows; row++)
+        report_copy_row(view->report, table, events, row);
 }
 
 /* ---------------------------------------------------------------------------------------------------- together */
