@@ -30,10 +30,12 @@ void pair_lead_claim(struct pair_core *core, const char *why)
 static uint64_t append_lead(struct pair_core *core)
 {
     struct arena *arena = &core->actions->arena;
-    Gemel__OpLead lead = GEMEL__OP_LEAD__INIT;
+    Gemel__OpLead lead;
+    gemel__op_lead__init(&lead);
     lead.host = core->config.host;
     lead.why = core->claim_why;
-    Gemel__Op op = GEMEL__OP__INIT;
+    Gemel__Op op;
+    gemel__op__init(&op);
     op.wall_ns = (uint64_t)core->wall_ns;
     op.author = arena_printf(arena, "control@%s", core->config.host);
     op.body_case = GEMEL__OP__BODY_LEAD;

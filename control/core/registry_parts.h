@@ -1,6 +1,6 @@
 /* The inside of the registry, shared by its parts and by nobody else. Pure.
  *
- *   registry.c          events in, peers and their liveness
+ *   registry_core.c     events in, peers and their liveness
  *   registry_observe.c  what daemons report
  *   registry_order.c    what follows from it: plan inputs, placements, orders, endpoints, routes */
 #ifndef GEMEL_CONTROL_CORE_REGISTRY_PARTS_H
@@ -78,7 +78,7 @@ struct registry_core {
     struct registry_actions *actions;
 };
 
-/* ---- registry.c */
+/* ---- registry_core.c */
 struct registry_action *registry_act(struct registry_core *core, enum registry_action_type type);
 void registry_say(struct registry_core *core, int level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 Gemel__Envelope *registry_compose(struct registry_core *core, const struct registry_peer *peer,

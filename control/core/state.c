@@ -248,7 +248,8 @@ static void apply_wanted(struct state *state, const Gemel__Op *op, struct state_
 {
     for (size_t i = 0; i < op->wanted->n_processes; i++) {
         const Gemel__WantedState *before = state_find_wanted(state, op->wanted->processes[i]);
-        Gemel__WantedState wanted = GEMEL__WANTED_STATE__INIT;
+        Gemel__WantedState wanted;
+        gemel__wanted_state__init(&wanted);
         wanted.process = op->wanted->processes[i];
         wanted.up = op->wanted->up;
         wanted.clear_failed = (before != NULL ? before->clear_failed : 0) + (op->wanted->clear_failed ? 1 : 0);
@@ -262,7 +263,8 @@ static void apply_wanted(struct state *state, const Gemel__Op *op, struct state_
 static void apply_place(struct state *state, const Gemel__Op *op, struct state_changes *changes)
 {
     const Gemel__Placement *before = state_find_placement(state, op->place->process);
-    Gemel__Placement placement = GEMEL__PLACEMENT__INIT;
+    Gemel__Placement placement;
+    gemel__placement__init(&placement);
     placement.process = op->place->process;
     placement.host = op->place->host;
     placement.placement = (before != NULL ? before->placement : 0) + 1;
@@ -273,7 +275,8 @@ static void apply_route(struct state *state, const Gemel__Op *op, struct state_c
 {
     char key[STATE_KEY_BYTES];
     route_key(key, op->route->pipeline, op->route->type, op->route->index);
-    Gemel__Route route = GEMEL__ROUTE__INIT;
+    Gemel__Route route;
+    gemel__route__init(&route);
     route.pipeline = op->route->pipeline;
     route.type = op->route->type;
     route.index = op->route->index;
@@ -289,8 +292,10 @@ static void apply_event(struct state *state, uint64_t index, const Gemel__Op *op
 {
     char key[STATE_KEY_BYTES];
     Gemel__Op event = *op;
-    Gemel__OpRevision revision = GEMEL__OP_REVISION__INIT;
-    Gemel__OpWanted wanted = GEMEL__OP_WANTED__INIT;
+    Gemel__OpRevision revision;
+    gemel__op_revision__init(&revision);
+    Gemel__OpWanted wanted;
+    gemel__op_wanted__init(&wanted);
     if (op->body_case == GEMEL__OP__BODY_REVISION) {
         revision.comment = op->revision->comment;
         event.revision = &revision;

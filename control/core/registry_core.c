@@ -1,5 +1,3 @@
-#include "control/core/registry.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +6,7 @@
 #include "common/base/memory.h"
 #include "common/base/process_id.h"
 #include "common/base/text.h"
+#include "control/core/registry.h"
 #include "control/core/registry_parts.h"
 
 /* ---- actions */
