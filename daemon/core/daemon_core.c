@@ -12,7 +12,7 @@
 #include "common/wire/wire.h"
 #include "daemon/core/daemon_actions.h"
 #include "daemon/core/daemon_lookup.h"
-#include "daemon/core/process.h"
+#include "daemon/core/process_machine.h"
 #include "daemon/core/process_record.h"
 
 enum {

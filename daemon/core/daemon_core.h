@@ -1,9 +1,9 @@
 /* What a daemon decides for the processes of its host. Pure: no clock, no file, no socket.
  *
- * The core owns a state machine a process (process.h), the highest epoch seen, the numbers of writer tokens, what is
- * known of other hosts' endpoints. The shell turns facts into events, carries the actions out in order, and gives
- * their results back as events. It may do so after the whole list: a SPAWNED or SPAWN_FAILED follows its SPAWN, in any
- * order with other events.
+ * The core owns a state machine a process (process_machine.h), the highest epoch seen, the numbers of writer tokens,
+ * what is known of other hosts' endpoints. The shell turns facts into events, carries the actions out in order, and
+ * gives their results back as events. It may do so after the whole list: a SPAWNED or SPAWN_FAILED follows its SPAWN,
+ * in any order with other events.
  *
  * Two processes are the daemon's own and never reported: "control", watched once its link came, and "procmgr", wanted
  * by PROCMGR_START. All others are what Orders name, `Pipeline.instance.type.index`.

@@ -165,3 +165,30 @@ void process_forget_last_words(struct process *process)
     if (process->last_words[0] != '\0')
         process_set_string(&process->last_words, "");
 }
+
+int64_t process_startup_timeout_ms(const struct process *process)
+{
+    uint32_t wanted_ms = process->spec != NULL ? process->spec->startup_timeout_ms : 0;
+    return wanted_ms != 0 ? (int64_t)wanted_ms : PROCESS_STARTUP_TIMEOUT_MS;
+}
+
+int64_t process_stop_timeout_ms(const struct process *process)
+{
+    uint32_t wanted_ms = process->spec != NULL ? process->spec->stop_timeout_ms : 0;
+    return wanted_ms != 0 ? (int64_t)wanted_ms : PROCESS_STOP_TIMEOUT_MS;
+}
+
+uint32_t process_hang_timeout_ms(const struct process *process)
+{
+    return process->spec != NULL ? process->spec->hang_timeout_ms : 0;
+}
+
+void process_describe_exit(const struct process *process, char *cause, size_t size)
+{
+    if (process->exit_unknown)
+        text_copy(cause, size, "unknown, no daemon was there");
+    else if (process->exit_signal != 0)
+        snprintf(cause, size, "signal %d", (int)process->exit_signal);
+    else
+        snprintf(cause, size, "code %d", (int)process->exit_code);
+}

@@ -69,3 +69,12 @@ void restart_reset(struct restart_history *history)
 {
     *history = (struct restart_history){0};
 }
+
+uint64_t restart_draw(uint64_t *state)
+{
+    *state += 0x9e3779b97f4a7c15u;
+    uint64_t mixed = *state;
+    mixed = (mixed ^ mixed >> 30) * 0xbf58476d1ce4e5b9u;
+    mixed = (mixed ^ mixed >> 27) * 0x94d049bb133111ebu;
+    return mixed ^ mixed >> 31;
+}

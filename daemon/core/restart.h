@@ -58,4 +58,7 @@ int64_t restart_delay_ms(const struct restart_history *history, uint64_t random)
 /* Forgets everything: it was ready for RESTART_RESET_MS, or the operator says so. */
 void restart_reset(struct restart_history *history);
 
+/* The next 64 random bits of a generator with this state. Source: splitmix64 (Steele, Lea, Flood 2014). */
+uint64_t restart_draw(uint64_t *state);
+
 #endif

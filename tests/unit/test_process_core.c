@@ -620,43 +620,6 @@ static void test_a_newcomer_gets_hello_and_everything(void **state)
     assert_int_equal(sent->reports.reports->n_reports, 1);
 }
 
-static void test_watched_lookups_are_answered_again_when_a_process_gets_ready_or_goes(void **state)
-{
-    struct bed *bed = *state;
-    Gemel__Lookup lookup = GEMEL__LOOKUP__INIT;
-    lookup.pattern = (char *)(uintptr_t) "DemoPipeline.*.rdb.*";
-    lookup.watch = true;
-    assert_int_equal(step(bed, (struct daemon_event){.type = DAEMON_EVENT_LOOKUP, .lookup = {3, 8, &lookup}}), 0);
-    assert_int_equal(action(bed, DAEMON_ACTION_LOOKUP_REPLY)->lookup.reply->n_entries, 0);
-    order(bed, true);
-    spawned(bed, RDB, 77);
-    notify(bed, (struct daemon_notify){.ready = true, .endpoint = "127.0.0.1:9"});
-    const struct daemon_action *reply = action(bed, DAEMON_ACTION_LOOKUP_REPLY);
-    assert_non_null(reply);
-    assert_int_equal(reply->lookup.link, 3);
-    assert_int_equal(reply->lookup.request_id, 8);
-    assert_string_equal(reply->lookup.reply->entries[0]->endpoint, "127.0.0.1:9");
-    assert_true(reply->lookup.reply->entries[0]->ready);
-    exits(bed, RDB, 77, 1, 0);
-    assert_string_equal(action(bed, DAEMON_ACTION_LOOKUP_REPLY)->lookup.reply->entries[0]->endpoint, "");
-    Gemel__RegistryEntry entry = GEMEL__REGISTRY_ENTRY__INIT;
-    entry.process = (char *)(uintptr_t) "DemoPipeline.1.rdb.0";
-    entry.endpoint = (char *)(uintptr_t) "127.0.0.2:9";
-    entry.host = (char *)(uintptr_t) "127.0.0.2";
-    entry.ready = true;
-    Gemel__RegistryEntry *entries[] = {&entry};
-    Gemel__Registry registry = GEMEL__REGISTRY__INIT;
-    registry.full = true;
-    registry.entries = entries;
-    registry.n_entries = 1;
-    step(bed, (struct daemon_event){.type = DAEMON_EVENT_REGISTRY, .registry = &registry});
-    assert_int_equal(action(bed, DAEMON_ACTION_LOOKUP_REPLY)->lookup.reply->n_entries, 2);
-    step(bed, (struct daemon_event){.type = DAEMON_EVENT_LOOKUP_CLOSED, .link = 3});
-    registry.n_entries = 0;
-    step(bed, (struct daemon_event){.type = DAEMON_EVENT_REGISTRY, .registry = &registry});
-    assert_null(action(bed, DAEMON_ACTION_LOOKUP_REPLY));
-}
-
 static void test_events_that_make_no_sense_are_refused_in_every_state(void **state)
 {
     struct bed *bed = *state;
@@ -723,7 +686,6 @@ int main(void)
         CASE(test_stop_all_ends_the_daemon_once_everything_is_gone_and_keeps_what_is_wanted),
         CASE(test_last_words_are_told_once),
         CASE(test_a_newcomer_gets_hello_and_everything),
-        CASE(test_watched_lookups_are_answered_again_when_a_process_gets_ready_or_goes),
         CASE(test_events_that_make_no_sense_are_refused_in_every_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

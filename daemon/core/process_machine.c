@@ -1,4 +1,4 @@
-#include "daemon/core/process.h"
+#include "daemon/core/process_machine.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -62,22 +62,6 @@ static void enter(struct process *process, enum process_state state, const struc
 
 /* ---- starting */
 
-/* splitmix64 (Steele, Lea, Flood 2014): enough for jitter. */
-static uint64_t draw(struct process_shared *shared)
-{
-    shared->random += 0x9e3779b97f4a7c15u;
-    uint64_t mixed = shared->random;
-    mixed = (mixed ^ mixed >> 30) * 0xbf58476d1ce4e5b9u;
-    mixed = (mixed ^ mixed >> 27) * 0x94d049bb133111ebu;
-    return mixed ^ mixed >> 31;
-}
-
-static int64_t startup_timeout_ms(const struct process *process)
-{
-    uint32_t wanted_ms = process->spec != NULL ? process->spec->startup_timeout_ms : 0;
-    return wanted_ms != 0 ? (int64_t)wanted_ms : PROCESS_STARTUP_TIMEOUT_MS;
-}
-
 static void forget_run(struct process *process)
 {
     process->pid = 0;
@@ -112,7 +96,7 @@ static void start(struct process *process, const struct process_step *step, cons
     process->spawning = true;
     process->started_ms = step->now_ms;
     enter(process, PROCESS_STATE_STARTING, step, why);
-    process->deadline_ms = step->now_ms + startup_timeout_ms(process);
+    process->deadline_ms = step->now_ms + process_startup_timeout_ms(process);
     struct daemon_action *action = daemon_actions_add(step->actions, DAEMON_ACTION_SPAWN, process->name);
     action->spawn.token = process->token;
     action->spawn.predecessor = predecessor;
@@ -139,7 +123,8 @@ static void become_ready(struct process *process, const struct process_step *ste
     process->ping_ms = step->now_ms;
     if (process->history.failures > 0)
         process->forget_ms = step->now_ms + RESTART_RESET_MS;
-    if (process->spec != NULL && process->spec->watchdog_ms > 0)
+    /* An adopted one may talk to a socket that went with the former daemon: its watchdog begins with its first word. */
+    if (process->spec != NULL && process->spec->watchdog_ms > 0 && !process->unattended)
         process->watchdog_ms = step->now_ms + process->spec->watchdog_ms;
     process_record_run(process, step);
 }
@@ -156,17 +141,11 @@ static void send_signal(struct process *process, int32_t signal, bool whole, con
     action->kill.whole = whole;
 }
 
-static int64_t stop_timeout_ms(const struct process *process)
-{
-    uint32_t wanted_ms = process->spec != NULL ? process->spec->stop_timeout_ms : 0;
-    return wanted_ms != 0 ? (int64_t)wanted_ms : PROCESS_STOP_TIMEOUT_MS;
-}
-
 static void ask_to_stop(struct process *process, const struct process_step *step)
 {
     uint32_t signal = process->spec != NULL ? process->spec->stop_signal : 0;
     send_signal(process, signal != 0 ? (int32_t)signal : SIGTERM, false, step);
-    process->deadline_ms = step->now_ms + stop_timeout_ms(process);
+    process->deadline_ms = step->now_ms + process_stop_timeout_ms(process);
 }
 
 static void kill_whole(struct process *process, const struct process_step *step)
@@ -274,16 +253,6 @@ void process_end(struct process *process, const struct process_step *step)
 
 /* ---- the end of a run */
 
-static void describe_exit(const struct process *process, char *cause, size_t size)
-{
-    if (process->exit_unknown)
-        text_copy(cause, size, "unknown, no daemon was there");
-    else if (process->exit_signal != 0)
-        snprintf(cause, size, "signal %d", (int)process->exit_signal);
-    else
-        snprintf(cause, size, "code %d", (int)process->exit_code);
-}
-
 static void park(struct process *process, enum process_state state, const struct process_step *step, const char *why)
 {
     process->parked = true;
@@ -300,7 +269,7 @@ static void start_again(struct process *process, const struct process_step *step
         daemon_actions_log(step->actions, DAEMON_LOG_WARN,
                            "Process fails again and again [ Process: %s ] [ Failures: %d within %d s ] [ Last: %s ]",
                            process->name, RESTART_ALARM_FAILURES, RESTART_ALARM_WITHIN_MS / 1000, why);
-    int64_t delay_ms = restart_delay_ms(&process->history, draw(process->shared));
+    int64_t delay_ms = restart_delay_ms(&process->history, restart_draw(&process->shared->random));
     enter(process, PROCESS_STATE_BACKOFF, step, why);
     process->deadline_ms = step->now_ms + delay_ms;
     if (delay_ms == 0)
@@ -359,7 +328,7 @@ int process_exited(struct process *process, const struct daemon_exit *exit, cons
     char cause[CAUSE_BYTES];
     char uptime[DURATION_BYTES];
     char why[WHY_BYTES];
-    describe_exit(process, cause, sizeof cause);
+    process_describe_exit(process, cause, sizeof cause);
     text_duration(uptime, sizeof uptime, (double)(step->now_ms - process->started_ms));
     if (process->ending == PROCESS_ENDING_FAULT)
         snprintf(why, sizeof why, "%s", process->why);
@@ -448,7 +417,8 @@ int process_notified(struct process *process, const struct daemon_notify *notify
     }
     if (notify->extend_us > 0)
         extend(process, notify->extend_us, step);
-    if (notify->watchdog && process->watchdog_ms != INT64_MAX)
+    if (notify->watchdog && process->state == PROCESS_STATE_READY && process->spec != NULL &&
+        process->spec->watchdog_ms > 0)
         process->watchdog_ms = step->now_ms + process->spec->watchdog_ms;
     if (news) {
         process_touch(process);
@@ -462,7 +432,7 @@ int process_notified(struct process *process, const struct daemon_notify *notify
         if (process->state == PROCESS_STATE_STARTING || process->state == PROCESS_STATE_READY) {
             process->ending = PROCESS_ENDING_SELF;
             enter(process, PROCESS_STATE_STOPPING, step, "the process says that it ends");
-            process->deadline_ms = step->now_ms + stop_timeout_ms(process);
+            process->deadline_ms = step->now_ms + process_stop_timeout_ms(process);
         }
     }
     if (notify->watchdog_trigger && process->state == PROCESS_STATE_READY)
@@ -558,7 +528,7 @@ static void adopt_alive(struct process *process, const struct daemon_adopt *adop
     process_set_string(&process->status, adopt->status);
     process_set_string(&process->stale, adopt->stale);
     enter(process, PROCESS_STATE_STARTING, step, "adopted: it ran when this daemon started");
-    process->deadline_ms = step->now_ms + startup_timeout_ms(process);
+    process->deadline_ms = step->now_ms + process_startup_timeout_ms(process);
     if (adopt->ready)
         become_ready(process, step, "adopted");
     else if (process->spec != NULL && process->spec->readiness == GEMEL__READINESS__READINESS_TCP_PORT)
@@ -619,14 +589,9 @@ int process_adopt(struct process *process, const struct daemon_adopt *adopt, con
 
 /* ---- time */
 
-static uint32_t hang_timeout_ms(const struct process *process)
-{
-    return process->spec != NULL ? process->spec->hang_timeout_ms : 0;
-}
-
 static bool is_judged_by_pings(const struct process *process)
 {
-    return process->linked && process->state == PROCESS_STATE_READY && hang_timeout_ms(process) > 0;
+    return process->linked && process->state == PROCESS_STATE_READY && process_hang_timeout_ms(process) > 0;
 }
 
 static void tick_ready(struct process *process, const struct process_step *step)
@@ -643,8 +608,8 @@ static void tick_ready(struct process *process, const struct process_step *step)
     }
     if (!is_judged_by_pings(process))
         return;
-    if (step->now_ms - process->heard_ms >= (int64_t)hang_timeout_ms(process)) {
-        snprintf(why, sizeof why, "hung: silent for %u ms", (unsigned)hang_timeout_ms(process));
+    if (step->now_ms - process->heard_ms >= (int64_t)process_hang_timeout_ms(process)) {
+        snprintf(why, sizeof why, "hung: silent for %u ms", (unsigned)process_hang_timeout_ms(process));
         condemn(process, step, why);
         return;
     }
@@ -720,7 +685,8 @@ int64_t process_next_ms(const struct process *process)
     int64_t next_ms =
         earlier(earlier(process->deadline_ms, process->forget_ms), earlier(process->probe_ms, process->watchdog_ms));
     if (is_judged_by_pings(process))
-        next_ms = earlier(next_ms, earlier(process->ping_ms, process->heard_ms + (int64_t)hang_timeout_ms(process)));
+        next_ms =
+            earlier(next_ms, earlier(process->ping_ms, process->heard_ms + (int64_t)process_hang_timeout_ms(process)));
     return next_ms;
 }
 

@@ -6,8 +6,8 @@
  *
  * Wanted (`process_want`) and run are apart: orders say what is wanted, level-triggered; facts move the state; the
  * machine starts or stops until both agree. A run is named by its writer token; facts about another run are refused. */
-#ifndef GEMEL_DAEMON_CORE_PROCESS_H
-#define GEMEL_DAEMON_CORE_PROCESS_H
+#ifndef GEMEL_DAEMON_CORE_PROCESS_MACHINE_H
+#define GEMEL_DAEMON_CORE_PROCESS_MACHINE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,0 +1,154 @@
+#include "daemon/cgroup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/text.h"
+
+enum {
+    LINE_BYTES = 2048,
+    EVENTS_BYTES = 256,
+    CGROUP_MODE = 0755
+};
+
+/* Line of mountinfo: id parent major:minor root mount-point options ... - type source super-options. */
+static bool find_mount(char *mount_point, size_t size)
+{
+    char line[LINE_BYTES];
+    bool found = false;
+    FILE *file = fopen("/proc/self/mountinfo", "re");
+    while (file != NULL && !found && fgets(line, sizeof line, file) != NULL) {
+        const char *type = strstr(line, " - ");
+        char point[CGROUP_PATH_BYTES];
+        if (type == NULL || strncmp(type, " - cgroup2 ", 11) != 0)
+            continue;
+        if (sscanf(line, "%*d %*d %*s %*s %511s", point) == 1)
+            found = text_copy(mount_point, size, point);
+    }
+    if (file != NULL)
+        fclose(file);
+    return found;
+}
+
+/* The line `0::/path` of /proc/self/cgroup. */
+static bool find_own(char *path, size_t size)
+{
+    char line[LINE_BYTES];
+    bool found = false;
+    FILE *file = fopen("/proc/self/cgroup", "re");
+    while (file != NULL && !found && fgets(line, sizeof line, file) != NULL) {
+        if (strncmp(line, "0::", 3) != 0)
+            continue;
+        line[strcspn(line, "\n")] = '\0';
+        found = text_copy(path, size, strcmp(line + 3, "/") == 0 ? "" : line + 3);
+    }
+    if (file != NULL)
+        fclose(file);
+    return found;
+}
+
+/* Removes the folders of processes that have none, and with them those that are used up. */
+static void remove_empty(const struct cgroup_base *base)
+{
+    DIR *folder = opendir(base->folder);
+    const struct dirent *entry = NULL;
+    while (folder != NULL && (entry = readdir(folder)) != NULL)
+        if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+            unlinkat(dirfd(folder), entry->d_name, AT_REMOVEDIR);
+    if (folder != NULL)
+        closedir(folder);
+}
+
+void cgroup_open(struct cgroup_base *base, const char *hash)
+{
+    char mount_point[CGROUP_PATH_BYTES];
+    char own[CGROUP_PATH_BYTES];
+    *base = (struct cgroup_base){0};
+    if (!find_mount(mount_point, sizeof mount_point) || !find_own(own, sizeof own)) {
+        text_copy(base->why, sizeof base->why, "no cgroup v2 is mounted");
+        return;
+    }
+    char folder[3 * CGROUP_PATH_BYTES];
+    snprintf(folder, sizeof folder, "%s%s/gemel-%s", mount_point, own, hash);
+    char kill_file[sizeof folder + 16];
+    snprintf(kill_file, sizeof kill_file, "%s/cgroup.kill", folder);
+    if (strlen(folder) >= sizeof base->folder)
+        text_copy(base->why, sizeof base->why, "the path of our cgroup is too long");
+    else if (mkdir(folder, CGROUP_MODE) != 0 && errno != EEXIST)
+        snprintf(base->why, sizeof base->why, "cannot make a folder below %.200s: %s", mount_point, strerror(errno));
+    else if (access(kill_file, W_OK) != 0)
+        text_copy(base->why, sizeof base->why, "the kernel has no cgroup.kill");
+    else
+        text_copy(base->folder, sizeof base->folder, folder);
+    if (base->folder[0] != '\0')
+        remove_empty(base);
+}
+
+void cgroup_close(struct cgroup_base *base)
+{
+    if (base->folder[0] == '\0')
+        return;
+    remove_empty(base);
+    rmdir(base->folder);
+    base->folder[0] = '\0';
+}
+
+static bool leaf_path(const struct cgroup_base *base, const char *process, unsigned number, const char *file,
+                      char path[2 * CGROUP_PATH_BYTES])
+{
+    if (base->folder[0] == '\0')
+        return false;
+    int length = snprintf(path, 2 * CGROUP_PATH_BYTES, "%s/%s~%u%s", base->folder, process, number, file);
+    return length > 0 && length < 2 * CGROUP_PATH_BYTES;
+}
+
+int cgroup_take(const struct cgroup_base *base, const char *process, unsigned number)
+{
+    char path[2 * CGROUP_PATH_BYTES];
+    if (!leaf_path(base, process, number, "", path))
+        return -1;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && mkdir(path, CGROUP_MODE) == 0)
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd;
+}
+
+static bool is_populated(const struct cgroup_base *base, const char *process, unsigned number)
+{
+    char path[2 * CGROUP_PATH_BYTES];
+    char events[EVENTS_BYTES];
+    if (!leaf_path(base, process, number, "/cgroup.events", path))
+        return false;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t got = read(fd, events, sizeof events - 1);
+    close(fd);
+    events[got > 0 ? got : 0] = '\0';
+    return strstr(events, "populated 1") != NULL;
+}
+
+bool cgroup_kill(const struct cgroup_base *base, const char *process, unsigned number)
+{
+    char path[2 * CGROUP_PATH_BYTES];
+    if (!is_populated(base, process, number) || !leaf_path(base, process, number, "/cgroup.kill", path))
+        return false;
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool taken = write(fd, "1", 1) == 1;
+    close(fd);
+    return taken;
+}
+
+void cgroup_drop(const struct cgroup_base *base, const char *process, unsigned number)
+{
+    char path[2 * CGROUP_PATH_BYTES];
+    if (leaf_path(base, process, number, "", path))
+        rmdir(path);
+}

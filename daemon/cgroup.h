@@ -1,0 +1,37 @@
+/* A cgroup v2 folder for each process, where there is a writable hierarchy: only there nothing escapes a SIGKILL.
+ * Shell only. Without one everything here does nothing, and the process group has to do. */
+#ifndef GEMEL_DAEMON_CGROUP_H
+#define GEMEL_DAEMON_CGROUP_H
+
+#include <stdbool.h>
+
+enum {
+    CGROUP_PATH_BYTES = 512
+};
+
+struct cgroup_base {
+    char folder[CGROUP_PATH_BYTES]; /* below it, one folder a process; empty: there is no cgroup v2 that we may write */
+    char why[CGROUP_PATH_BYTES];    /* not, for the log */
+};
+
+/* Finds the hierarchy in /proc/self/mountinfo, makes `gemel-HASH` below the daemon's own cgroup and removes what is
+ * empty in it. `hash` (borrowed) tells the homes of one machine apart. */
+void cgroup_open(struct cgroup_base *base, const char *hash);
+
+/* Removes the folders below the base, and the base, that have no process. */
+void cgroup_close(struct cgroup_base *base);
+
+/* The folders of one process are numbered: one that was killed is never used again, because since Linux 6.14 a process
+ * that is cloned into a cgroup in which cgroup.kill was ever written is killed at birth. */
+
+/* Makes the folder of a process if need be and opens it. Returns a descriptor (the caller closes it) or -1. */
+int cgroup_take(const struct cgroup_base *base, const char *process, unsigned number);
+
+/* SIGKILL to all in it, also to what is forked meanwhile. Returns true when there was somebody and the kernel took the
+ * order: then the number is used up. */
+bool cgroup_kill(const struct cgroup_base *base, const char *process, unsigned number);
+
+/* Removes a folder; one that is not empty yet stays. */
+void cgroup_drop(const struct cgroup_base *base, const char *process, unsigned number);
+
+#endif
