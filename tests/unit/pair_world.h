@@ -115,6 +115,15 @@ static inline uint64_t world_operation_of(struct oplog_entry entry)
     return operation;
 }
 
+static inline bool world_has(const struct world *world, int number, uint64_t operation)
+{
+    const struct oplog *log = world->nodes[number].disk;
+    for (uint64_t i = 1; i <= oplog_last_index(log); i++)
+        if (!oplog_is_lead(log, i) && world_operation_of(oplog_entry(log, i)) == operation)
+            return true;
+    return false;
+}
+
 static inline void world_perform(struct world_node *node, const struct world_write *write)
 {
     const struct pair_action *action = &write->action;
@@ -134,6 +143,16 @@ static inline void world_perform(struct world_node *node, const struct world_wri
 
 static inline void world_step(struct world *world, int number, struct pair_event *event);
 
+/* Rule 4: a leader's record says both only when the follower has everything that the leader has acknowledged. */
+static inline void world_check_growth(struct world *world, int number, enum pair_members before)
+{
+    if (!world->nodes[number].acting || before == PAIR_BOTH || world->nodes[number].meta.record.members != PAIR_BOTH)
+        return;
+    for (size_t i = 0; i < world->ack_count; i++)
+        if (world_has(world, number, world->acks[i].operation))
+            assert_true(world_has(world, 1 - number, world->acks[i].operation));
+}
+
 static inline void world_finish_write(struct world *world, int number)
 {
     struct world_node *node = &world->nodes[number];
@@ -145,7 +164,9 @@ static inline void world_finish_write(struct world *world, int number)
             world_release_write(&node->writes[i]);
         node->write_count = 0;
     } else {
+        enum pair_members before = node->meta.record.members;
         world_perform(node, &node->writes[0]);
+        world_check_growth(world, number, before);
         world_release_write(&node->writes[0]);
         node->write_count--;
         memmove(node->writes, node->writes + 1, node->write_count * sizeof *node->writes);
@@ -158,6 +179,9 @@ static inline void world_finish_write(struct world *world, int number)
 static inline void world_send(struct world *world, int from, const Gemel__Envelope *envelope)
 {
     int to = 1 - from;
+    /* Rule 1: an answer in an epoch is given only when that epoch is persisted. */
+    if (envelope->body_case == GEMEL__ENVELOPE__BODY_PAIR_APPEND_REPLY)
+        assert_true(world->nodes[from].meta.epoch_seen >= envelope->epoch);
     unsigned copies = world_random(world, 100) < world->double_percent ? 2 : 1;
     for (unsigned i = 0; i < copies; i++) {
         if (world_random(world, 100) < world->loss_percent)
@@ -237,6 +261,8 @@ static inline void world_act(struct world *world, int number, const struct pair_
         node->applied += action->committed.entry_count;
         break;
     case PAIR_ACTION_LEADING:
+        /* A leader acts only once its first entry is committed. */
+        assert_int_equal(oplog_at(pair_get_log(node->core), node->applied).epoch, action->role.epoch);
         world_take_lead(world, number, action->role.epoch);
         node->acting = true;
         break;
@@ -245,6 +271,10 @@ static inline void world_act(struct world *world, int number, const struct pair_
         break;
     case PAIR_ACTION_ACKNOWLEDGED:
         assert_true(world->ack_count < WORLD_ACKS_MAX);
+        /* Rules 2 and 3: fsynced here, and there, unless the record on the disk says alone. */
+        assert_true(world_has(world, number, action->acknowledged.tag));
+        if (node->config.clustered && node->meta.record.members != PAIR_SELF_ALONE)
+            assert_true(world_has(world, 1 - number, action->acknowledged.tag));
         world->acks[world->ack_count++] =
             (struct world_ack){.operation = action->acknowledged.tag, .solo = action->acknowledged.solo};
         break;
@@ -452,15 +482,6 @@ static inline bool world_is_acknowledged(const struct world *world, uint64_t ope
 {
     for (size_t i = 0; i < world->ack_count; i++)
         if (world->acks[i].operation == operation)
-            return true;
-    return false;
-}
-
-static inline bool world_has(const struct world *world, int number, uint64_t operation)
-{
-    const struct oplog *log = world->nodes[number].disk;
-    for (uint64_t i = 1; i <= oplog_last_index(log); i++)
-        if (!oplog_is_lead(log, i) && world_operation_of(oplog_entry(log, i)) == operation)
             return true;
     return false;
 }

@@ -121,6 +121,49 @@ static void test_a_leader_acts_alone_only_after_suspect_and_says_so(void **state
     end(world);
 }
 
+static void test_nothing_is_acknowledged_alone_before_the_record_is_on_the_disk(void **state)
+{
+    (void)state;
+    struct world *world = make_pair();
+    world_crash(world, B);
+    world->nodes[A].fsync_ms = 300;
+    uint64_t operation = world_propose(world, A);
+    world_run(world, 1200); /* the operation is stored, the record that says alone is being written */
+    assert_true(world_has(world, A, operation));
+    assert_false(world_is_acknowledged(world, operation));
+    world_run(world, 400);
+    assert_true(world_is_acknowledged(world, operation));
+    end(world);
+}
+
+static void test_a_follower_is_let_in_only_when_it_has_everything_that_was_acknowledged(void **state)
+{
+    (void)state;
+    struct world *world = make_pair();
+    world_crash(world, B);
+    world_run(world, 1500);
+    for (int i = 0; i < 10; i++)
+        world_propose(world, A);
+    world_run(world, 100);
+    assert_int_equal(world->ack_count, 10);
+    world->nodes[B].fsync_ms = 300;
+    world_start(world, B);
+    world_run(world, 250);
+    assert_false(world_has(world, B, 10));
+    assert_int_equal(world->nodes[A].meta.record.members, PAIR_SELF_ALONE);
+    assert_int_equal(world_status(world, A).peer, PAIR_PEER_CATCHING_UP);
+    world->nodes[B].fsync_ms = 9;
+    /* and it never stops: the leader must hold its acknowledgements back to let it in */
+    for (int i = 0; i < 300; i++) {
+        world_propose(world, A);
+        world_run(world, 10);
+    }
+    assert_int_equal(world->nodes[A].meta.record.members, PAIR_BOTH);
+    world_run(world, 1500);
+    world_assert_healed(world);
+    end(world);
+}
+
 static void test_a_follower_that_comes_back_catches_up_and_is_let_in(void **state)
 {
     (void)state;
@@ -460,6 +503,8 @@ int main(void)
         cmocka_unit_test(test_an_operation_is_acknowledged_only_when_both_have_fsynced_it),
         cmocka_unit_test(test_a_follower_refuses_proposals),
         cmocka_unit_test(test_a_leader_acts_alone_only_after_suspect_and_says_so),
+        cmocka_unit_test(test_nothing_is_acknowledged_alone_before_the_record_is_on_the_disk),
+        cmocka_unit_test(test_a_follower_is_let_in_only_when_it_has_everything_that_was_acknowledged),
         cmocka_unit_test(test_a_follower_that_comes_back_catches_up_and_is_let_in),
         cmocka_unit_test(test_a_follower_leads_after_the_lease_and_keeps_every_acknowledged_operation),
         cmocka_unit_test(test_a_restarted_leader_never_resumes_its_epoch),
