@@ -67,9 +67,13 @@ static bool is_same_entry(const Gemel__ProcessReport *one, const Gemel__ProcessR
 static void tell_exit(struct registry_core *core, const Gemel__ProcessReport *before,
                       const Gemel__ProcessReport *report)
 {
+    bool was_down = before->state == GEMEL__PROCESS_STATE__PROCESS_BACKOFF ||
+                    before->state == GEMEL__PROCESS_STATE__PROCESS_FAILED ||
+                    before->state == GEMEL__PROCESS_STATE__PROCESS_STOPPED;
     bool is_down = report->state == GEMEL__PROCESS_STATE__PROCESS_BACKOFF ||
                    report->state == GEMEL__PROCESS_STATE__PROCESS_FAILED ||
-                   (report->state == GEMEL__PROCESS_STATE__PROCESS_STARTING && before->start != report->start);
+                   (report->state == GEMEL__PROCESS_STATE__PROCESS_STARTING && !was_down &&
+                    before->start != report->start); /* started again within one report */
     if (!core->leading || !report->exited || !is_down || report->why[0] == '\0')
         return;
     if (before->exited && before->start == report->start && before->state == report->state)
