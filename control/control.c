@@ -473,6 +473,9 @@ void control_destroy(struct control **control)
 void control_stop(struct control *control)
 {
     log_info("Control stops");
+    control_enter(control);
+    control_step_pair(control, &(struct pair_event){.type = PAIR_EVENT_STOP});
+    control_leave(control);
     if (control->watch != NULL)
         daemon_watch_say_stopping(control->watch);
     program_stop(control->program, 0);

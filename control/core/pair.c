@@ -324,6 +324,9 @@ static int take_event(struct pair_core *core, const struct pair_event *event)
     case PAIR_EVENT_STALE_EPOCH:
         pair_meet_learn_epoch(core, event->epoch_now);
         return 0;
+    case PAIR_EVENT_STOP:
+        pair_lead_let_go(core);
+        return 0;
     case PAIR_EVENT_ARBITER_READ_DONE:
     case PAIR_EVENT_ARBITER_APPENDED:
         return -EINVAL; /* nothing was asked of an arbiter: none is configured */

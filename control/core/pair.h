@@ -109,6 +109,7 @@ enum pair_event_type {
     PAIR_EVENT_STORED,
     PAIR_EVENT_STORE_FAILED,
     PAIR_EVENT_STALE_EPOCH,
+    PAIR_EVENT_STOP, /* the program is about to end on purpose: a leader lets its peer lead at once */
     PAIR_EVENT_ARBITER_READ_DONE,
     PAIR_EVENT_ARBITER_APPENDED
 };

@@ -96,6 +96,14 @@ void pair_lead_step_down(struct pair_core *core, const char *why)
     pair_meet_send_hello(core, NULL);
 }
 
+void pair_lead_let_go(struct pair_core *core)
+{
+    if (core->state != PAIR_LEADING || !core->config.clustered)
+        return;
+    core->unfit_until_ms = core->now_ms + core->config.lease_ms;
+    pair_lead_step_down(core, "this control stops");
+}
+
 /* ---- propose */
 
 static int refuse(struct pair_core *core, uint64_t tag, int code, const char *sentence)

@@ -174,6 +174,8 @@ void pair_lead_claim(struct pair_core *core, const char *why);
 void pair_lead_on_claimed(struct pair_core *core);
 void pair_lead_on_record(struct pair_core *core, enum pair_members members);
 void pair_lead_step_down(struct pair_core *core, const char *why);
+/* Steps down and does not try again for a lease, so that the peer leads. */
+void pair_lead_let_go(struct pair_core *core);
 /* Refuses the proposals above `index`. */
 void pair_lead_refuse_above(struct pair_core *core, uint64_t index, int code, const char *sentence);
 int pair_lead_on_propose(struct pair_core *core, const uint8_t *op, size_t op_bytes, uint64_t tag);

@@ -204,6 +204,22 @@ static void test_a_follower_leads_after_the_lease_and_keeps_every_acknowledged_o
     end(world);
 }
 
+static void test_a_leader_that_stops_on_purpose_lets_its_peer_lead_at_once(void **state)
+{
+    (void)state;
+    struct world *world = make_pair();
+    struct pair_event event = {.type = PAIR_EVENT_STOP};
+    world_step(world, A, &event);
+    assert_false(world->nodes[A].acting);
+    world_run(world, 20);
+    world_crash(world, A);
+    uint64_t operation = world_propose(world, B);
+    world_run(world, 1200); /* suspect, not the lease */
+    assert_int_equal(world_leader(world), B);
+    assert_true(world_is_acknowledged(world, operation));
+    end(world);
+}
+
 static void test_a_restarted_leader_never_resumes_its_epoch(void **state)
 {
     (void)state;
@@ -507,6 +523,7 @@ int main(void)
         cmocka_unit_test(test_a_follower_is_let_in_only_when_it_has_everything_that_was_acknowledged),
         cmocka_unit_test(test_a_follower_that_comes_back_catches_up_and_is_let_in),
         cmocka_unit_test(test_a_follower_leads_after_the_lease_and_keeps_every_acknowledged_operation),
+        cmocka_unit_test(test_a_leader_that_stops_on_purpose_lets_its_peer_lead_at_once),
         cmocka_unit_test(test_a_restarted_leader_never_resumes_its_epoch),
         cmocka_unit_test(test_a_cut_link_lets_both_lead_and_the_side_without_operations_yields),
         cmocka_unit_test(test_when_both_led_and_acknowledged_the_higher_epoch_wins_and_the_rest_is_kept),
