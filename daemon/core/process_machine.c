@@ -512,6 +512,7 @@ int process_announced_stop(struct process *process, const struct process_step *s
         process->ending = PROCESS_ENDING_ORDER;
         enter(process, PROCESS_STATE_STOPPING, step, "the control says that it ends on purpose");
     }
+    process_record_run(process, step);
     return 0;
 }
 
@@ -559,7 +560,9 @@ int process_adopt(struct process *process, const struct daemon_adopt *adopt, con
         process_set_spec(process, adopt->spec);
     if (adopt->wanted && process->spec == NULL && adopt->run != DAEMON_RUN_ALIVE)
         return -EINVAL;
-    process->wanted = adopt->wanted;
+    /* Nobody orders a control: one that this host's daemon had started runs until it says that it stops. */
+    bool is_control = process->kind == PROCESS_KIND_CONTROL;
+    process->wanted = is_control ? adopt->run != DAEMON_RUN_NONE && !adopt->stopping : adopt->wanted;
     process->parked = adopt->parked;
     process->placement = adopt->placement;
     process->clear_failed = adopt->clear_failed;

@@ -104,7 +104,9 @@ void process_store_order(const struct process *process, const struct process_ste
 
 void process_record_run(const struct process *process, const struct process_step *step)
 {
-    if (process->kind == PROCESS_KIND_CONTROL || !process_is_running(process))
+    /* A control that somebody else started is known by its link, not by a run of ours. */
+    bool is_strange = process->kind == PROCESS_KIND_CONTROL && process->token.start == 0;
+    if (is_strange || !process_is_running(process))
         return;
     struct arena *arena = &step->actions->arena;
     struct daemon_action *action = daemon_actions_add(step->actions, DAEMON_ACTION_RECORD_RUN, process->name);
