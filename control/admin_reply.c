@@ -18,7 +18,8 @@ Gemel__AdminReply *admin_reply_create(struct arena *arena)
     return reply;
 }
 
-static char *format_sentence(struct arena *arena, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static char *format_sentence(struct arena *arena, const char *format,
+                                                                   va_list arguments)
 {
     char sentence[SENTENCE_BYTES];
     vsnprintf(sentence, sizeof sentence, format, arguments);
