@@ -48,6 +48,9 @@ void command_logs(struct cli *cli);
 void command_cluster_up(struct cli *cli);
 void command_cluster_down(struct cli *cli);
 
+/* Prints the message so far where somebody reads, before something that takes long; in JSON it stays in the report. */
+void commands_flush_message(struct cli *cli);
+
 /* Parts that `cluster --up` puts together. Each returns whether the report is still without a failure. */
 bool application_start_control(struct cli *cli);
 bool application_start_daemon(struct cli *cli);

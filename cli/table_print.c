@@ -80,8 +80,11 @@ void table_print_reply(struct text *text, const Gemel__AdminReply *reply)
 {
     append_lines(text, reply->message);
     for (size_t i = 0; i < reply->n_tables; i++) {
+        const Gemel__Table *table = reply->tables[i];
+        if (table->n_rows == 0 && table->title[0] == '\0' && reply->n_tables > 1)
+            continue;
         if (text->length > 0)
             text_append(text, "\n", 1);
-        table_print(text, reply->tables[i]);
+        table_print(text, table);
     }
 }

@@ -13,7 +13,8 @@ enum {
  * Of a table without rows only the title is shown, or the header when it has none. */
 void table_print(struct text *text, const Gemel__Table *table);
 
-/* Appends message and tables of a reply, with an empty line between two of them. The error is not for this stream. */
+/* Appends message and tables of a reply, with an empty line between two of them; one without rows and title is left
+ * out unless it is the only one. The error is not for this stream. */
 void table_print_reply(struct text *text, const Gemel__AdminReply *reply);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/ask.h"
+#include "cli/table_print.h"
 #include "common/loop/clock.h"
 
 enum {
@@ -87,6 +88,22 @@ static bool conclude(struct waiting *waiting, enum progress_verdict verdict, con
     return false;
 }
 
+void commands_flush_message(struct cli *cli)
+{
+    char **message = &cli->report.reply.message;
+    if (cli->live == NULL || (*message)[0] == '\0')
+        return;
+    struct text text;
+    Gemel__AdminReply reply = GEMEL__ADMIN_REPLY__INIT;
+    text_init(&text, MESSAGE_BYTES_MAX);
+    reply.message = *message;
+    table_print_reply(&text, &reply);
+    (void)fputs(text.data, cli->live);
+    (void)fflush(cli->live);
+    text_fini(&text);
+    *message = arena_strdup(&cli->report.arena, "");
+}
+
 bool waiting_for(struct cli *cli, Gemel__AdminRequest *request, const char *what, enum progress_goal goal)
 {
     struct waiting waiting = {.cli = cli,
@@ -96,6 +113,7 @@ bool waiting_for(struct cli *cli, Gemel__AdminRequest *request, const char *what
                               .timeout_ms =
                                   invocation_duration_ms(cli->invocation, CLI_OPTION_TIMEOUT, WAIT_TIMEOUT_MS)};
     struct report last;
+    commands_flush_message(cli);
     report_init(&last);
     text_init(&waiting.why, ERROR_SENTENCE_BYTES);
     progress_init(&waiting.progress, cli->live, cli->terminal);

@@ -235,8 +235,8 @@ static void test_wait_shows_each_change_and_ends_with_ready(void **state)
     parse(fake, "pipeline --start P --wait");
     command_pipeline(&fake->cli);
     assert_int_equal(fclose(fake->cli.live), 0);
-    assert_string_equal(lines, "P.0.rdb.0  ready\nP.1.rdb.0  starting\nP.1.rdb.0  ready\n");
-    assert_string_equal(fake->cli.report.reply.message, "starting 2 processes\nP is ready: 2 of 2");
+    assert_string_equal(lines, "starting 2 processes\nP.0.rdb.0  ready\nP.1.rdb.0  starting\nP.1.rdb.0  ready\n");
+    assert_string_equal(fake->cli.report.reply.message, "P is ready: 2 of 2");
     assert_int_equal(fake->cli.report.reply.exit_code, CLI_EXIT_DONE);
     free(lines);
 }

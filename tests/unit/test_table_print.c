@@ -40,8 +40,12 @@ static void test_message_comes_first_and_tables_are_apart(void **state)
     report_message(&report, "already running: %d of %d", 12, 12);
     report_message(&report, "nothing to do");
     report_row(&report, report_table(&report, "one", NULL, (const char *[]){"a", NULL}), (const char *[]){"1"});
-    (void)report_table(&report, "two", NULL, (const char *[]){"b", NULL});
-    assert_printed(&report, "already running: 12 of 12\nnothing to do\n\na\n-\n1\n\nb\n-\n");
+    (void)report_table(&report, "two", "b: none", (const char *[]){"b", NULL});
+    (void)report_table(&report, "three", NULL, (const char *[]){"c", NULL});
+    assert_printed(&report, "already running: 12 of 12\nnothing to do\n\na\n-\n1\n\nb: none\n");
+    report_reset(&report);
+    (void)report_table(&report, "rows", NULL, (const char *[]){"c", NULL});
+    assert_printed(&report, "c\n-\n");
     report_fini(&report);
 }
 
