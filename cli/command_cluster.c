@@ -77,17 +77,20 @@ static bool ask_leader(struct cli *cli, Gemel__AdminRequest *request, struct rep
     return answered;
 }
 
-static void stop_one(struct cli *cli, const char *name, const char *type)
+/* Returns whether it will stop. */
+static bool stop_one(struct cli *cli, const char *name, const char *type)
 {
     const bool service = strcmp(type, "service") == 0;
     struct report answer;
     Gemel__AdminRequest *request = ask_request(cli, service ? "service-class.stop" : "pipeline.stop");
     request_add(&cli->report.arena, request, service ? "template" : "pipeline", name);
     if (!ask_leader(cli, request, &answer))
-        return;
-    if (answer.reply.exit_code != CLI_EXIT_DONE)
+        return false;
+    const bool done = answer.reply.exit_code == CLI_EXIT_DONE;
+    if (!done)
         report_message(&cli->report, "%s: %s", name, answer.reply.error);
     report_fini(&answer);
+    return done;
 }
 
 /* How many processes still run on the hosts whose daemon answers. */
@@ -121,16 +124,17 @@ static size_t count_running(struct cli *cli)
 static void stop_pipelines(struct cli *cli)
 {
     struct report list;
-    if (!ask_leader(cli, ask_request(cli, "pipeline.list"), &list)) {
-        report_message(&cli->report, "no leader answers: the daemons stop the processes");
-        return;
-    }
-    const Gemel__Table *table = report_find_table(&list.reply, "pipelines");
+    const bool answered = ask_leader(cli, ask_request(cli, "pipeline.list"), &list);
+    const Gemel__Table *table = answered ? report_find_table(&list.reply, "pipelines") : NULL;
+    bool ordered = table != NULL;
     for (size_t row = 0; table != NULL && row < table->n_rows; row++)
-        stop_one(cli, report_get(table, row, "pipeline"), report_get(table, row, "type"));
-    report_fini(&list);
+        ordered = stop_one(cli, report_get(table, row, "pipeline"), report_get(table, row, "type")) && ordered;
+    if (!ordered)
+        report_message(&cli->report, "no leader with a process manager: the daemons stop the processes");
+    if (answered)
+        report_fini(&list);
     const int64_t deadline_ms = clock_now_ms() + timeout_of(cli);
-    while (count_running(cli) > 0 && clock_now_ms() < deadline_ms)
+    while (ordered && count_running(cli) > 0 && clock_now_ms() < deadline_ms)
         (void)poll(NULL, 0, DOWN_POLL_MS);
 }
 
@@ -235,8 +239,22 @@ static void stop_controls(struct cli *cli)
     judge(cli, targets, count, "control", there);
 }
 
+/* Processes of this host outlive a daemon that was killed. Only a daemon stops them well: in their order, with their
+ * signals and their time. */
+static void attend_leftovers(struct cli *cli)
+{
+    pid_t pid = 0;
+    const size_t count = detach_count_processes(&cli->site);
+    if (count == 0 || home_read_pid(&cli->site.home, "daemon", &pid) != -ESRCH)
+        return;
+    report_message(&cli->report, "%zu processes run unattended on %s: a daemon is started to stop them", count,
+                   cli->site.settings.host);
+    (void)application_start_daemon(cli);
+}
+
 void command_cluster_down(struct cli *cli)
 {
+    attend_leftovers(cli);
     stop_pipelines(cli);
     stop_daemons(cli);
     stop_controls(cli);

@@ -1,5 +1,6 @@
 #include "cli/detach.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -16,7 +17,8 @@
 
 enum {
     OUTPUT_MODE = 0640,
-    GONE_POLL_MS = 20
+    GONE_POLL_MS = 20,
+    ENVIRONMENT_BYTES_MAX = 256 * 1024 /* our variables come first, GEMEL_TABLES may be long */
 };
 
 static bool is_executable(const char *path)
@@ -144,6 +146,46 @@ int detach_terminate(const struct site *site, const char *pid_name)
         result = -errno;
     (void)close(pid_fd);
     return result;
+}
+
+/* Has the environment of a process (NUL-separated, as in /proc) this `NAME=value`? A value NULL means any. */
+static bool has_variable(const char *environment, size_t length, const char *name, const char *value)
+{
+    const size_t name_length = strlen(name);
+    for (const char *at = environment; at < environment + length; at += strlen(at) + 1)
+        if (strncmp(at, name, name_length) == 0 && at[name_length] == '=' &&
+            (value == NULL || strcmp(at + name_length + 1, value) == 0))
+            return true;
+    return false;
+}
+
+/* Is it a pipeline's process of this home? One whose environment cannot be read is somebody else's. */
+static bool is_process_of(const char *pid, const char *home)
+{
+    char path[64], environment[ENVIRONMENT_BYTES_MAX + 1];
+    (void)snprintf(path, sizeof path, "/proc/%.20s/environ", pid);
+    const int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return false;
+    const ssize_t length = read(file, environment, ENVIRONMENT_BYTES_MAX);
+    (void)close(file);
+    if (length <= 0)
+        return false;
+    environment[length] = '\0';
+    return has_variable(environment, (size_t)length, "GEMEL_PROCESS", NULL) &&
+           has_variable(environment, (size_t)length, "GEMEL_HOME", home);
+}
+
+size_t detach_count_processes(const struct site *site)
+{
+    DIR *folder = opendir("/proc");
+    size_t count = 0;
+    for (struct dirent *entry = folder != NULL ? readdir(folder) : NULL; entry != NULL; entry = readdir(folder))
+        if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9' && is_process_of(entry->d_name, site->home.folder))
+            count++;
+    if (folder != NULL)
+        (void)closedir(folder);
+    return count;
 }
 
 bool detach_tail(const char *path, size_t bytes_max, struct text *text)

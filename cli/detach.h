@@ -38,6 +38,9 @@ int detach_wait_gone(const struct site *site, const char *pid_name, int64_t time
 /* SIGTERM to the program that holds run/NAME.pid. Returns 0, or -ESRCH when none does; another negative errno. */
 int detach_terminate(const struct site *site, const char *pid_name);
 
+/* How many processes of this home run here, by their environment: also those whose daemon is gone. */
+size_t detach_count_processes(const struct site *site);
+
 /* Appends the last whole lines of a file, at most `bytes_max`. Returns whether there were any. */
 bool detach_tail(const char *path, size_t bytes_max, struct text *text);
 
