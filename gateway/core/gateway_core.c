@@ -106,6 +106,7 @@ int gateway_core_create(struct gateway_core **core, const struct gateway_config 
         made->ping_interval_ms = made->hang_timeout_ms / 4 > 0 ? made->hang_timeout_ms / 4 : 1;
     made->query_timeout_ms = or_default(config->query_timeout_ms, QUERY_TIMEOUT_MS);
     made->rules.startup_timeout_ms = or_default(config->startup_timeout_ms, STARTUP_TIMEOUT_MS);
+    made->rules.unknown_timeout_ms = GATEWAY_SETTLE_MS;
     made->rules.max_lag_rows = config->max_lag_rows;
     made->queue_max = config->queue_max == 0 ? GATEWAY_QUEUE_MAX : config->queue_max;
     made->epoch_seen = config->epoch_seen;
@@ -236,9 +237,9 @@ static void tick(struct gateway_core *core, struct gateway_actions *actions)
     gateway_tick_requests(core, actions);
     for (uint32_t i = 0; i < core->route_count; i++) {
         struct route *route = core->routes[i];
-        if (route_wakeup_ms(route) <= core->now_ms)
+        if (route_wakeup_ms(route, &core->rules) <= core->now_ms)
             gateway_review_route(core, route, actions);
-        gateway_set_alarm(core, route_wakeup_ms(route));
+        gateway_set_alarm(core, route_wakeup_ms(route, &core->rules));
     }
 }
 

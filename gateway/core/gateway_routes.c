@@ -200,7 +200,7 @@ void gateway_review_route(struct gateway_core *core, struct route *route, struct
             snprintf(route->why, sizeof route->why, "%s", left->why);
         want_report(core, route);
     }
-    gateway_set_alarm(core, route_wakeup_ms(route));
+    gateway_set_alarm(core, route_wakeup_ms(route, &core->rules));
 }
 
 void gateway_order_route(struct gateway_core *core, struct route *route, uint32_t instance, bool forced,

@@ -102,7 +102,7 @@ void route_init(struct route *route, const char *pipeline, const char *type, uin
     route->state_at_ms = now_ms;
     route->primary = ROUTE_NONE;
     route->last_primary = ROUTE_NONE;
-    route->wait_until_ms = INT64_MAX;
+    route->wait_since_ms = INT64_MAX;
 }
 
 static bool is_fit(const struct route *route, uint32_t instance, bool forced)
@@ -199,13 +199,15 @@ static void decide_waiting(struct route *route, const struct route_rules *rules,
         return;
     }
     uint32_t best = route_best(route, rules, ROUTE_NONE);
-    if (best == ROUTE_NONE)
+    if (best == ROUTE_NONE) {
+        route->wait_since_ms = INT64_MAX;
         return;
+    }
     const struct candidate *preferred = route->candidates[route->preferred];
     bool down = preferred != NULL && candidate_is_down(preferred) && !route->forced;
-    if (route->wait_until_ms == INT64_MAX)
-        route->wait_until_ms = now_ms + rules->startup_timeout_ms;
-    if (!down && now_ms < route->wait_until_ms)
+    if (route->wait_since_ms == INT64_MAX)
+        route->wait_since_ms = now_ms;
+    if (!down && now_ms < route_wakeup_ms(route, rules))
         return;
     decide_move(decision, best);
     snprintf(decision->why, sizeof decision->why, "instance %u is %s", route->preferred,
@@ -299,12 +301,18 @@ void route_enter(struct route *route, enum route_state state, uint32_t primary, 
     route->state = state;
     route->state_at_ms = now_ms;
     route->primary = primary;
-    route->wait_until_ms = INT64_MAX;
+    route->wait_since_ms = INT64_MAX;
 }
 
-int64_t route_wakeup_ms(const struct route *route)
+int64_t route_wakeup_ms(const struct route *route, const struct route_rules *rules)
 {
-    return route->state == ROUTE_WAITING ? route->wait_until_ms : INT64_MAX;
+    if (route->state != ROUTE_WAITING || route->wait_since_ms == INT64_MAX)
+        return INT64_MAX;
+    /* Whose host is lost is in no report: it must not cost the whole start-up time of a process. */
+    const struct candidate *preferred = route->candidates[route->preferred];
+    bool known = preferred != NULL && preferred->known;
+    bool shorter = !known && !route->forced && rules->unknown_timeout_ms < rules->startup_timeout_ms;
+    return route->wait_since_ms + (shorter ? rules->unknown_timeout_ms : rules->startup_timeout_ms);
 }
 
 const char *route_state_name(enum route_state state)

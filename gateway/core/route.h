@@ -117,7 +117,7 @@ struct route {
     uint32_t primary;          /* instance; ROUTE_NONE unless served */
     uint32_t last_primary;     /* ROUTE_NONE: never had one */
     uint32_t preferred;        /* waiting: for whom */
-    int64_t wait_until_ms;     /* waiting: takes another one then; INT64_MAX: nobody else is there yet */
+    int64_t wait_since_ms;     /* waiting: since another one would do; INT64_MAX: nobody is there yet */
     bool forced;               /* the primary was chosen by force: its staleness does not count */
     bool confirmed;            /* the cause of the last move was confirmed by a daemon, a process or the operator */
     bool loss_open;            /* the old primary was lost, and nobody has confirmed it */
@@ -150,8 +150,9 @@ struct route_decision {
 };
 
 struct route_rules {
-    int64_t startup_timeout_ms;
-    uint64_t max_lag_rows; /* 0: no bound */
+    int64_t startup_timeout_ms; /* the preferred instance is waited for so long */
+    int64_t unknown_timeout_ms; /* and so long when no daemon speaks of it */
+    uint64_t max_lag_rows;      /* 0: no bound */
 };
 
 /* Starts a route as waiting for instance 0. */
@@ -178,7 +179,7 @@ bool route_is_local(const struct route *route);
 uint32_t route_best(const struct route *route, const struct route_rules *rules, uint32_t except);
 
 /* When route_decide must be asked again without an event; INT64_MAX: never. */
-int64_t route_wakeup_ms(const struct route *route);
+int64_t route_wakeup_ms(const struct route *route, const struct route_rules *rules);
 
 const char *route_state_name(enum route_state state);
 

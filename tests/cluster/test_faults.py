@@ -19,17 +19,16 @@ SERVICE = """pipeline:
   processes:
     one:
       command: {command}
-      ready: {ready}
 {more}"""
 
 
 class OddProcesses(ClusterCase):
     """Plain commands that misbehave."""
 
-    def start_odd(self, script=None, command=None, ready="{after-ms: 0}", more="", wait=True):
+    def start_odd(self, script=None, command=None, more="", wait=True):
         command = command or f'["/bin/sh", "-c", {script!r}]'
         self.cluster.start_core()
-        self.write_pipeline("Odd", SERVICE.format(command=command, ready=ready, more=more))
+        self.write_pipeline("Odd", SERVICE.format(command=command, more=more))
         self.a.ok("config", "--apply")
         answer = self.a.run("pipeline", "--start", "Odd", *(["--wait", "--timeout", "15s"] if wait else []))
         return answer
@@ -103,8 +102,8 @@ class OddProcesses(ClusterCase):
     def test_a_plain_command_is_ready_when_its_port_opens(self):
         server = ("import socket,time; s=socket.socket(); s.setsockopt(1,2,1); "
                   f"s.bind(('{self.a.address}', 7777)); s.listen(); time.sleep(1000)")
-        answer = self.start_odd(command=f'["{sys.executable}", "-c", "{server}"]', ready="{tcp-port: 7777}",
-                                more="      port: 7777\n")
+        answer = self.start_odd(command=f'["{sys.executable}", "-c", "{server}"]',
+                                more="      port: 7777\n      ready: {tcp-port: 7777}\n")
         self.assertCode(answer, 0)
         self.assertEqual(self.odd()["state"], "ready")
         socket.create_connection((self.a.address, 7777), timeout=5).close()

@@ -6,7 +6,8 @@
 #include "tests/unit/testing.h"
 
 enum {
-    STARTUP_MS = 30000
+    STARTUP_MS = 30000,
+    UNKNOWN_MS = 5000
 };
 
 struct fixture {
@@ -37,6 +38,7 @@ static void set_up(struct fixture *f)
     memset(f, 0, sizeof *f);
     route_init(&f->route, "P", "rdb", 0, 0);
     f->rules.startup_timeout_ms = STARTUP_MS;
+    f->rules.unknown_timeout_ms = UNKNOWN_MS;
     for (uint32_t i = 0; i < 3; i++) {
         f->candidates[i].id.instance = i;
         f->candidates[i].known = true;
@@ -74,7 +76,7 @@ static void test_instance_0_is_waited_for(void **state)
     set_up(&f);
     make_fit(&f.candidates[1]);
     assert_int_equal(decide(&f, 1000), ROUTE_KEEP);
-    assert_int_equal(route_wakeup_ms(&f.route), 1000 + STARTUP_MS);
+    assert_int_equal(route_wakeup_ms(&f.route, &f.rules), 1000 + STARTUP_MS);
     assert_int_equal(decide(&f, 1000 + STARTUP_MS - 1), ROUTE_KEEP);
     make_fit(&f.candidates[0]);
     assert_int_equal(decide(&f, 20000), ROUTE_MOVE);
@@ -90,6 +92,33 @@ static void test_the_wait_for_instance_0_ends(void **state)
     decide(&f, 1000);
     assert_int_equal(decide(&f, 1000 + STARTUP_MS), ROUTE_MOVE);
     assert_int_equal(f.decision.instance, 1);
+}
+
+static void test_an_instance_that_nobody_reports_is_waited_for_a_shorter_time(void **state)
+{
+    (void)state;
+    struct fixture f;
+    set_up(&f);
+    f.route.candidates[0] = NULL;
+    make_fit(&f.candidates[1]);
+    assert_int_equal(decide(&f, 1000), ROUTE_KEEP);
+    assert_int_equal(route_wakeup_ms(&f.route, &f.rules), 1000 + UNKNOWN_MS);
+    assert_int_equal(decide(&f, 1000 + UNKNOWN_MS), ROUTE_MOVE);
+    assert_int_equal(f.decision.instance, 1);
+    f.route.candidates[0] = &f.candidates[0]; /* it was reported as starting after all */
+    assert_int_equal(decide(&f, 1000 + UNKNOWN_MS), ROUTE_KEEP);
+}
+
+static void test_a_wait_that_could_not_end_asks_for_no_wakeup(void **state)
+{
+    (void)state;
+    struct fixture f;
+    set_up(&f);
+    make_fit(&f.candidates[1]);
+    decide(&f, 1000);
+    f.candidates[1].link_state = CANDIDATE_LINK_NONE;
+    assert_int_equal(decide(&f, 1000 + STARTUP_MS), ROUTE_KEEP);
+    assert_int_equal(route_wakeup_ms(&f.route, &f.rules), INT64_MAX);
 }
 
 static void test_instance_0_is_not_waited_for_when_it_is_down(void **state)
@@ -337,6 +366,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_instance_0_is_waited_for),
         cmocka_unit_test(test_the_wait_for_instance_0_ends),
+        cmocka_unit_test(test_an_instance_that_nobody_reports_is_waited_for_a_shorter_time),
+        cmocka_unit_test(test_a_wait_that_could_not_end_asks_for_no_wakeup),
         cmocka_unit_test(test_instance_0_is_not_waited_for_when_it_is_down),
         cmocka_unit_test(test_what_was_published_is_waited_for_instead),
         cmocka_unit_test(test_a_lost_primary_is_replaced_by_the_least_lag_then_the_lowest_instance),

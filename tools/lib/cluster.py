@@ -210,11 +210,9 @@ delta-control-clustering = 1
     def leader(self):
         """The host whose control leads, or None."""
         for host in self.hosts:
-            answer = host.run("application", "--status", "--output", "json", timeout=20)
-            if answer.code in (0, 3):
-                for row in answer.json.get("control", []):
-                    if row.get("role") == "leader":
-                        return self.a if row["host"] == self.a.address else self.b
+            for row in host.ask("application", "--status", timeout=20).get("control", []):
+                if row.get("role") == "leader":
+                    return self.a if row["host"] == self.a.address else self.b
         return None
 
     def processes(self, pipeline="DemoPipeline", host=None):

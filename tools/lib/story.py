@@ -171,7 +171,7 @@ def main():
             left = cluster.close()
             story.promise(not left, f"nothing was left running: {left}")
     print(f"\nqueries asked {figures['asked']:,}, answered {figures['answered']:,}, lost {figures['lost']}, "
-          f"longest gap {figures['longest_gap_ms']:.1f} ms")
+          f"longest gap {figures['gap_ms']:.1f} ms")
     if mode == "--check":
         print(f"{story.kept} passed, {len(story.broken)} failed")
     if kept:
