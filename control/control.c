@@ -341,7 +341,7 @@ static int create_cores(struct control *self, struct error *error)
         return error_set(error, result, "the timings of etc/settings.conf do not fit together");
     state_create(&self->state);
     struct registry_config config = {.ping_ms = (uint32_t)self->settings.ping_interval_ms,
-                                     .silent_ms = 3 * (uint32_t)self->settings.ping_interval_ms,
+                                     .silent_ms = (uint32_t)self->settings.hang_timeout_ms,
                                      .missing_timeout_ms = (uint32_t)self->settings.missing_timeout_ms};
     text_copy(config.host, sizeof config.host, self->settings.host);
     text_copy(config.hosts[0], sizeof config.hosts[0], self->settings.host_a);

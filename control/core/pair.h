@@ -1,7 +1,7 @@
 /* The control pair: discovery, election, the replicated operation log, shrink and grow, rejoin. Pure.
  *
  * One event in, a list of actions out; the shell carries them out in order. Clock: now_ms, monotonic, from the events;
- * wall_ns (UTC) only to be put into operations. Sources: the ten rules of "The control pair" in docs/architecture.md;
+ * wall_ns (UTC) only to be put into operations. Sources: the rules of docs/control-pair.md;
  * replication is that of Raft's log (Ongaro, "In Search of an Understandable Consensus Algorithm", 5.3) for two
  * nodes, with an in-sync set instead of a majority (as Kafka's ISR).
  *
