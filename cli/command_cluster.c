@@ -219,6 +219,10 @@ static void stop_daemons(struct cli *cli)
     Gemel__AdminRequest *stop = ask_request(cli, "daemon.stop");
     request_add(&cli->report.arena, stop, "processes", "stop");
     order_all(cli, targets, count, stop, timeout_of(cli));
+    for (size_t i = 1; i < count; i++)
+        if (!targets[i].seen && !targets[i].unreachable)
+            report_message(&cli->report, "no daemon runs on %s: if one was killed there, repeat this command there",
+                           targets[i].host);
     const size_t there = wait_gone(cli, targets, count, "daemon.status");
     end_own(cli, "daemon");
     judge(cli, targets, count, "daemon", there);
