@@ -130,9 +130,10 @@ static bool serve(struct tp *tp, struct subscriber *subscriber)
     if (!subscriber->announced)
         send_caught_up(tp, subscriber, 0);
     subscriber->announced = true;
-    if (!subscriber->follow)
+    bool follow = subscriber->follow;
+    if (!follow)
         end_subscriber(tp, subscriber);
-    return subscriber->follow;
+    return follow;
 }
 
 static void on_serving(uv_idle_t *idle)
