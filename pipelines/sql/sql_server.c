@@ -111,14 +111,17 @@ static void release_query(struct query *query)
 
 static void fail_query(struct query *query, int result, const struct error *error)
 {
-    bool late = result == -ECANCELED && gemel_call_left_ms(query->call) > 0 && clock_now_ms() >= query->deadline_ms;
-    if (late)
+    if (result != -ECANCELED)
+        gemel_call_fail(query->call, result, error->sentence, result == -EIO);
+    else if (atomic_load(&query->server->stopping))
+        gemel_call_fail(query->call, result, "the process is stopping", true);
+    else if (gemel_call_left_ms(query->call) == 0)
+        gemel_call_fail(query->call, -ETIMEDOUT, "the query took longer than its client waits", false);
+    else if (clock_now_ms() >= query->deadline_ms)
         gemel_call_fail(query->call, -ETIMEDOUT, "the query took longer than this process allows (option timeout)",
                         false);
-    else if (atomic_load(&query->server->stopping))
-        gemel_call_fail(query->call, -ECANCELED, "the process is stopping", true);
     else
-        gemel_call_fail(query->call, result, error->sentence, result == -EIO);
+        gemel_call_fail(query->call, result, "nobody waits for the answer any more", false);
 }
 
 static void run_query(struct pool_job *job)

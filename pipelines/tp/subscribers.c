@@ -130,10 +130,10 @@ static bool serve(struct tp *tp, struct subscriber *subscriber)
     if (!subscriber->announced)
         send_caught_up(tp, subscriber, 0);
     subscriber->announced = true;
-    bool follow = subscriber->follow;
-    if (!follow)
-        end_subscriber(tp, subscriber);
-    return follow;
+    if (subscriber->follow)
+        return true;
+    end_subscriber(tp, subscriber);
+    return false;
 }
 
 static void on_serving(uv_idle_t *idle)
