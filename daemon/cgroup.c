@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/assert.h"
 #include "common/base/text.h"
 
 enum {
@@ -98,57 +99,56 @@ void cgroup_close(struct cgroup_base *base)
     base->folder[0] = '\0';
 }
 
-static bool leaf_path(const struct cgroup_base *base, const char *process, unsigned number, const char *file,
+static bool leaf_path(const struct cgroup_base *base, const char *process, unsigned number,
                       char path[2 * CGROUP_PATH_BYTES])
 {
     if (base->folder[0] == '\0')
         return false;
-    int length = snprintf(path, 2 * CGROUP_PATH_BYTES, "%s/%s~%u%s", base->folder, process, number, file);
+    int length = snprintf(path, 2 * CGROUP_PATH_BYTES, "%s/%s~%u", base->folder, process, number);
     return length > 0 && length < 2 * CGROUP_PATH_BYTES;
 }
 
-int cgroup_take(const struct cgroup_base *base, const char *process, unsigned number)
+void cgroup_leaf_open(struct cgroup_leaf *leaf, const struct cgroup_base *base, const char *process, unsigned number)
 {
     char path[2 * CGROUP_PATH_BYTES];
-    if (!leaf_path(base, process, number, "", path))
-        return -1;
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 && mkdir(path, CGROUP_MODE) == 0)
-        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return fd;
+    *leaf = (struct cgroup_leaf){.folder_fd = -1, .events_fd = -1, .kill_fd = -1};
+    if (!leaf_path(base, process, number, path))
+        return;
+    leaf->folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (leaf->folder_fd < 0 && mkdir(path, CGROUP_MODE) == 0)
+        leaf->folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (leaf->folder_fd < 0)
+        return;
+    leaf->events_fd = openat(leaf->folder_fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
+    leaf->kill_fd = openat(leaf->folder_fd, "cgroup.kill", O_WRONLY | O_CLOEXEC);
 }
 
-static bool is_populated(const struct cgroup_base *base, const char *process, unsigned number)
+void cgroup_leaf_close(struct cgroup_leaf *leaf)
 {
-    char path[2 * CGROUP_PATH_BYTES];
+    int *descriptors[] = {&leaf->folder_fd, &leaf->events_fd, &leaf->kill_fd};
+    for (size_t i = 0; i < COUNT_OF(descriptors); i++) {
+        if (*descriptors[i] >= 0)
+            close(*descriptors[i]);
+        *descriptors[i] = -1;
+    }
+}
+
+static bool is_populated(const struct cgroup_leaf *leaf)
+{
     char events[EVENTS_BYTES];
-    if (!leaf_path(base, process, number, "/cgroup.events", path))
-        return false;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    ssize_t got = read(fd, events, sizeof events - 1);
-    close(fd);
+    ssize_t got = leaf->events_fd >= 0 ? pread(leaf->events_fd, events, sizeof events - 1, 0) : -1;
     events[got > 0 ? got : 0] = '\0';
     return strstr(events, "populated 1") != NULL;
 }
 
-bool cgroup_kill(const struct cgroup_base *base, const char *process, unsigned number)
+bool cgroup_leaf_kill(const struct cgroup_leaf *leaf)
 {
-    char path[2 * CGROUP_PATH_BYTES];
-    if (!is_populated(base, process, number) || !leaf_path(base, process, number, "/cgroup.kill", path))
-        return false;
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    bool taken = write(fd, "1", 1) == 1;
-    close(fd);
-    return taken;
+    return is_populated(leaf) && leaf->kill_fd >= 0 && write(leaf->kill_fd, "1", 1) == 1;
 }
 
 void cgroup_drop(const struct cgroup_base *base, const char *process, unsigned number)
 {
     char path[2 * CGROUP_PATH_BYTES];
-    if (leaf_path(base, process, number, "", path))
+    if (leaf_path(base, process, number, path))
         rmdir(path);
 }

@@ -24,12 +24,20 @@ void cgroup_close(struct cgroup_base *base);
 /* The folders of one process are numbered: one that was killed is never used again, because since Linux 6.14 a process
  * that is cloned into a cgroup in which cgroup.kill was ever written is killed at birth. */
 
-/* Makes the folder of a process if need be and opens it. Returns a descriptor (the caller closes it) or -1. */
-int cgroup_take(const struct cgroup_base *base, const char *process, unsigned number);
+/* One folder, kept open: looking into it is on the way from a death to its replacement. */
+struct cgroup_leaf {
+    int folder_fd; /* -1: there is none */
+    int events_fd;
+    int kill_fd;
+};
+
+/* Makes the folder of a process if need be and opens it. Release with cgroup_leaf_close. */
+void cgroup_leaf_open(struct cgroup_leaf *leaf, const struct cgroup_base *base, const char *process, unsigned number);
+void cgroup_leaf_close(struct cgroup_leaf *leaf);
 
 /* SIGKILL to all in it, also to what is forked meanwhile. Returns true when there was somebody and the kernel took the
  * order: then the number is used up. */
-bool cgroup_kill(const struct cgroup_base *base, const char *process, unsigned number);
+bool cgroup_leaf_kill(const struct cgroup_leaf *leaf);
 
 /* Removes a folder; one that is not empty yet stays. */
 void cgroup_drop(const struct cgroup_base *base, const char *process, unsigned number);

@@ -36,13 +36,15 @@ struct child {
     pid_t pid;
     struct token token;
     unsigned cgroup_number;
+    struct cgroup_leaf cgroup;
     bool leads_group; /* we made it the leader of its group */
     bool adopted;     /* its orphans are not ours */
 
     bool ended; /* something is left for children_finish_exits */
-    struct token ended_token;
-    pid_t ended_pid;
+    bool ended_ours;
     bool ended_adopted;
+    struct token ended_token;
+    int ended_pidfd; /* of the zombie; -1: reaped */
 
     /* A spawn that waits for leftovers to be gone. */
     uv_timer_t retry;
@@ -125,6 +127,8 @@ static struct child *find_or_add(struct children *children, const char *process)
     text_copy(child->process, sizeof child->process, process);
     child->children = children;
     child->pidfd = -1;
+    child->ended_pidfd = -1;
+    child->cgroup = (struct cgroup_leaf){.folder_fd = -1, .events_fd = -1, .kill_fd = -1};
     uv_timer_init(children->config.loop, &child->retry);
     child->retry.data = child;
     HASH_ADD_STR(children->by_name, process, child);
@@ -195,21 +199,24 @@ const char *children_name_of(const struct children *children, pid_t pid)
 /* Kills all in its cgroup, which is used up by that. */
 static void kill_cgroup(struct child *child)
 {
-    if (!cgroup_kill(child->children->config.cgroups, child->process, child->cgroup_number))
+    if (!cgroup_leaf_kill(&child->cgroup))
         return;
+    cgroup_leaf_close(&child->cgroup);
     child->cgroup_number++;
     if (child->slot != NULL)
         child->slot->cgroup_number = child->cgroup_number;
 }
 
 /* Removes what used up cgroups are empty by now, and the present one when nothing runs. */
-static void drop_cgroups(const struct child *child)
+static void drop_cgroups(struct child *child)
 {
     const struct cgroup_base *cgroups = child->children->config.cgroups;
     for (unsigned i = 1; i <= CGROUPS_DROPPED && i <= child->cgroup_number; i++)
         cgroup_drop(cgroups, child->process, child->cgroup_number - i);
-    if (child->pidfd < 0)
-        cgroup_drop(cgroups, child->process, child->cgroup_number);
+    if (child->pidfd >= 0)
+        return;
+    cgroup_leaf_close(&child->cgroup);
+    cgroup_drop(cgroups, child->process, child->cgroup_number);
 }
 
 /* Kills what is left of the group while its leader is not reaped: until then the kernel gives its number to nobody.
@@ -229,24 +236,50 @@ static void kill_leftovers(struct child *child)
         kill(-child->pid, SIGKILL);
 }
 
+static void reap(struct child *child)
+{
+    struct pidfd_status status;
+    if (child->ended_pidfd < 0)
+        return;
+    pidfd_reap(child->ended_pidfd, &status);
+    close(child->ended_pidfd);
+    child->ended_pidfd = -1;
+}
+
+/* How it ended, without reaping: that takes the kernel as long as half a start, and can wait. */
+static struct daemon_exit look_at_end(const struct child *child)
+{
+    siginfo_t info = {0};
+    struct daemon_exit exit = {.pid = child->pid, .unknown = true};
+    if (waitid(P_PIDFD, (id_t)child->pidfd, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
+        return exit;
+    exit.unknown = false;
+    if (info.si_code == CLD_EXITED)
+        exit.code = info.si_status;
+    else
+        exit.signal = info.si_status;
+    return exit;
+}
+
 static void on_ended(void *owner)
 {
     struct child *child = owner;
     struct children *children = child->children;
-    struct pidfd_status status = {0};
+    struct daemon_exit exit = look_at_end(child);
     if (child->output != NULL)
         output_mark_end(child->output);
     kill_leftovers(child);
-    if (pidfd_reap(child->pidfd, &status) == -EAGAIN)
-        return;
-    struct daemon_exit exit = {
-        .pid = child->pid, .unknown = !status.known, .code = status.code, .signal = status.signal};
-    child->ended = child->leads_group;
+    reap(child); /* an earlier run's, when two ends came in one turn */
+    child->ended = true;
+    child->ended_ours = child->leads_group;
     child->ended_token = child->token;
-    child->ended_pid = child->pid;
     child->ended_adopted = child->adopted;
-    children->has_exits |= child->ended;
-    forget_process(child);
+    child->ended_pidfd = child->pidfd;
+    children->has_exits = true;
+    HASH_DELETE(hh_pid, children->by_pid, child);
+    pidfd_watch_destroy(&child->watch);
+    child->pidfd = -1;
+    child->pid = 0;
     if (child->slot != NULL)
         run_slot_end(child->slot);
     children->config.handlers.on_exited(children->config.owner, child->process, &exit);
@@ -266,7 +299,10 @@ static void drop_run_folder(const struct child *child)
 static void finish_exit(struct child *child)
 {
     struct children *children = child->children;
+    reap(child);
     child->ended = false;
+    if (!child->ended_ours)
+        return;
     /* A child that left the group and closed its output holds neither lock nor group: only its environment tells. */
     size_t killed = leftover_kill(child->process, child->ended_token, 0, child->ended_adopted);
     if (killed > 0)
@@ -312,7 +348,7 @@ static void on_child_signal(uv_signal_t *handle, int number)
         if (child != NULL)
             on_ended(child); /* it would stand before the others for ever */
         else
-            waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG);
+            waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG); /* an orphan, or one that has been looked at */
     }
 }
 
@@ -324,6 +360,13 @@ static void fail_spawn(struct child *child, struct token token, const char *sent
     if (child->slot != NULL)
         run_slot_end(child->slot);
     config->handlers.on_spawn_failed(config->owner, child->process, token, sentence);
+}
+
+static int open_cgroup(struct child *child)
+{
+    if (child->cgroup.folder_fd < 0)
+        cgroup_leaf_open(&child->cgroup, child->children->config.cgroups, child->process, child->cgroup_number);
+    return child->cgroup.folder_fd;
 }
 
 static void start(struct child *child, const Gemel__ProcessSpec *spec, struct token token, int writer_fd)
@@ -338,10 +381,8 @@ static void start(struct child *child, const Gemel__ProcessSpec *spec, struct to
     if (result == 0) {
         launch.request.input_fd = children->null_fd;
         launch.request.output_fd = writer_fd;
-        launch.request.cgroup_fd = cgroup_take(config->cgroups, child->process, child->cgroup_number);
+        launch.request.cgroup_fd = open_cgroup(child);
         result = spawn_process(&launch.request, &made, &error);
-        if (launch.request.cgroup_fd >= 0)
-            close(launch.request.cgroup_fd);
     }
     close(writer_fd);
     if (result == 0 && (result = watch_process(child, made.pid, made.pidfd)) != 0) {
@@ -473,6 +514,7 @@ enum daemon_run children_adopt(struct children *children, const struct run_slot 
     struct child *child = find_or_add(children, slot->process);
     take_slot(child);
     open_output(child);
+    cgroup_leaf_open(&child->cgroup, children->config.cgroups, child->process, child->cgroup_number);
     pid_t found = slot->phase == RUN_INTENT ? leftover_find_leader(slot->process, slot->token) : slot->pid;
     /* The pidfd first: what the look says is then about the process that it names. */
     int pidfd = found > 0 ? pidfd_get(found) : -ESRCH;
@@ -542,6 +584,8 @@ void children_destroy(struct children **children)
     struct child *next = NULL;
     HASH_ITER (hh, self->by_name, child, next) {
         forget_process(child);
+        reap(child);
+        cgroup_leaf_close(&child->cgroup);
         output_destroy(&child->output);
         drop_spec(child);
         HASH_DEL(self->by_name, child);

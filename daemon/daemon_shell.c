@@ -52,6 +52,8 @@ struct daemon_shell {
     bool closed; /* released as soon as no probe is under way */
     unsigned probes;
     uv_timer_t timer;
+    uv_timer_t control_timer; /* its end waits for its last words */
+    struct daemon_exit control_exit;
     struct sockaddr_storage address; /* of this host, for probes */
 
     struct daemon_store *store;
@@ -271,10 +273,25 @@ static void on_spawn_failed(void *owner, const char *process, struct token token
     give_result(owner, result);
 }
 
+/* "I stop on purpose" and the end of the control may come in one turn of the loop, in any order: the end waits until
+ * the turn has read everything. */
+static void on_control_timer(uv_timer_t *timer)
+{
+    struct daemon_shell *self = timer->data;
+    struct daemon_event event = {.type = DAEMON_EVENT_EXITED, .process = DAEMON_CONTROL, .exited = self->control_exit};
+    step(self, &event);
+}
+
 static void on_exited(void *owner, const char *process, const struct daemon_exit *exit)
 {
+    struct daemon_shell *self = owner;
     struct daemon_event event = {.type = DAEMON_EVENT_EXITED, .process = process, .exited = *exit};
-    step(owner, &event);
+    if (strcmp(process, DAEMON_CONTROL) == 0) {
+        self->control_exit = *exit;
+        uv_timer_start(&self->control_timer, on_control_timer, 0, 0);
+    } else {
+        step(self, &event);
+    }
 }
 
 static void on_last_words(void *owner, const char *process, struct token token, const char *words)
@@ -620,6 +637,8 @@ int daemon_shell_create(struct daemon_shell **shell, struct program *program, co
     daemon_actions_init(&self->actions);
     uv_timer_init(&program->loop, &self->timer);
     self->timer.data = self;
+    uv_timer_init(&program->loop, &self->control_timer);
+    self->control_timer.data = self;
     int result = prepare_places(self, error);
     /* Processes are told the notify socket, so it is there before the first of them. */
     if (result == 0)
@@ -666,7 +685,8 @@ void daemon_shell_destroy(struct daemon_shell **shell)
     LL_FOREACH_SAFE (self->results, result, next) {
         memory_free(result);
     }
-    uv_close((uv_handle_t *)&self->timer, on_closed);
+    uv_close((uv_handle_t *)&self->control_timer, NULL);
+    uv_close((uv_handle_t *)&self->timer, on_closed); /* the later one */
     *shell = NULL;
 }
 

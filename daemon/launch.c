@@ -37,6 +37,8 @@ struct variables {
 char *launch_replace(const char *text, const char *const names[], const char *const values[], size_t count,
                      struct arena *arena)
 {
+    if (strstr(text, "${") == NULL)
+        return arena_strdup(arena, text);
     struct text out;
     text_init(&out, LAYOUT_FILE_BYTES_MAX);
     while (*text != '\0') {
@@ -144,9 +146,7 @@ int launch_find_run_base(const char *home, const char *hash, char *folder, size_
  * takes longer than a start. */
 static int renew_run_folder(const char *folder, struct launch *launch, struct arena *arena, struct error *error)
 {
-    if (mkdir(folder, FOLDER_MODE) == 0)
-        return 0;
-    if (errno == EEXIST && rmdir(folder) != 0) {
+    if (rmdir(folder) != 0 && errno != ENOENT) {
         const char *trash = arena_printf(arena, "%s.trash-%lld", folder, (long long)clock_now_us());
         if (rename(folder, trash) != 0)
             return error_set(error, -errno, "cannot empty the folder %s: %s", folder, strerror(errno));

@@ -141,7 +141,7 @@ pid_t leftover_find_leader(const char *process, struct token token)
     const struct dirent *entry = NULL;
     while (folder != NULL && leader == 0 && (entry = readdir(folder)) != NULL) {
         pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? (pid_t)atoi(entry->d_name) : 0;
-        if (pid > 0 && getsid(pid) == pid && leftover_is_of(pid, process, token))
+        if (pid > 0 && getpgid(pid) == pid && leftover_is_of(pid, process, token))
             leader = pid;
     }
     if (folder != NULL)

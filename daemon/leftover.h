@@ -25,7 +25,7 @@ bool leftover_is_of(pid_t pid, const char *process, struct token token);
  * of the machine, else only at children of ours. Returns how many were killed. */
 size_t leftover_kill(const char *process, struct token token, pid_t spare, bool everywhere);
 
-/* The leader of a run of which no pid was noted: a session leader that carries the name and token. 0: none. */
+/* The leader of a run of which no pid was noted: a group leader that carries the name and token. 0: none. */
 pid_t leftover_find_leader(const char *process, struct token token);
 
 #endif

@@ -96,8 +96,8 @@ static int run_child(void *data)
     struct handover *handover = data;
     const struct spawn_request *request = handover->request;
     reset_signals();
-    if (setsid() < 0)
-        give_up(handover, SPAWN_STEP_SESSION);
+    if (setpgid(0, 0) != 0)
+        give_up(handover, SPAWN_STEP_GROUP);
     set_resources(handover);
     umask(SPAWN_UMASK);
     set_user(handover);
@@ -146,6 +146,18 @@ static long clone_into_cgroup(struct clone_args *arguments, int (*run)(void *), 
 
 #endif
 
+/* One for all children: the parent sleeps until a child has left it. Kept, because mapping it anew costs page faults.
+ */
+static char *child_stack(void)
+{
+    static char *stack;
+    if (stack == NULL) {
+        void *mapped = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+        stack = mapped != MAP_FAILED ? mapped : NULL;
+    }
+    return stack;
+}
+
 static int make_child(struct handover *handover, char *stack, struct spawn_child *child)
 {
     int cgroup_fd = handover->request->cgroup_fd;
@@ -192,16 +204,15 @@ int spawn_process(const struct spawn_request *request, struct spawn_child *child
 {
     struct handover handover = {.request = request};
     struct spawn_child made = {.pid = 0, .pidfd = -1};
-    char *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-    if (stack == MAP_FAILED)
-        return error_set(error, -errno, "cannot make a process: no memory for its stack");
+    char *stack = child_stack();
+    if (stack == NULL)
+        return error_set(error, -ENOMEM, "cannot make a process: no memory for its stack");
     /* All 64, also the two that glibc keeps from sigprocmask: a cancellation must not hit the child either. */
     uint64_t all = ~(uint64_t)0;
     uint64_t before = 0;
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, KERNEL_SIGNALS_BYTES);
     int result = make_child(&handover, stack, &made);
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, KERNEL_SIGNALS_BYTES);
-    munmap(stack, STACK_BYTES);
     if (result != 0)
         return error_set(error, result, "cannot make a process: %s", strerror(-result));
     if (handover.step != SPAWN_STEP_NONE) {

@@ -9,13 +9,15 @@
  *     clone3 or clone, sleeps in the kernel
  *                                              handlers back to default: ours must not run in here
  *                                              unblocks signals
- *                                              session, limits, CPUs, nice, user, folder, descriptors
+ *                                              group, limits, CPUs, nice, user, folder, descriptors
  *                                              execve: takes a memory of its own, wakes the parent
  *                                              (or writes step and errno, _exit 127: wakes the parent)
  *     restores its signals, reads the failure
  *
- * The child is the leader of a session and group of its own, has only descriptors 0 to 2, and is in its cgroup from its
- * first instruction when there is one (moving it there later would wait for an RCU grace period: 10 ms). */
+ * The child is the leader of a group of its own, has only descriptors 0 to 2, and is in its cgroup from its first
+ * instruction when there is one (moving it there later would wait for an RCU grace period: 10 ms). It stays in the
+ * daemon's session: a session of its own is a scheduling group of its own where the kernel groups by session, and on a
+ * loaded machine a new one waits half a millisecond longer for its first turn. */
 #ifndef GEMEL_DAEMON_SPAWN_H
 #define GEMEL_DAEMON_SPAWN_H
 
@@ -35,7 +37,7 @@ enum {
 
 /* What can fail in the child: name, words for "cannot ...". */
 #define SPAWN_STEPS(X)                                                                                                 \
-    X(SESSION, "start a session")                                                                                      \
+    X(GROUP, "lead a process group")                                                                                   \
     X(LIMIT, "set the resource limits")                                                                                \
     X(CPUS, "set the CPUs")                                                                                            \
     X(NICE, "set the niceness")                                                                                        \

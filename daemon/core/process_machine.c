@@ -196,8 +196,11 @@ static bool is_outdated(const struct process *process)
 
 static void start_or_renew(struct process *process, bool cleared, const struct process_step *step)
 {
-    if (cleared)
+    if (cleared) {
         process->parked = false;
+        restart_reset(&process->history);
+        process->forget_ms = INT64_MAX;
+    }
     switch (process->state) {
     case PROCESS_STATE_STOPPED:
         if (!process->parked)
