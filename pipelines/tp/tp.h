@@ -1,9 +1,9 @@
 /* gemel-tp: takes batches from publishers in sequence, journals them, hands them to subscribers.
  *
  * Shell only, loop's thread; only fsync runs beside it (common/journal). A batch goes its way in this order:
- * checked (accept.c) -> appended to the journal -> sent to subscribers (subscribers.c) -> fsynced -> acknowledged.
- * What a tp missed comes from the publisher's buffer or from the tps of the other instances (peers.c): each second, and
- * whenever a gap shows, it asks each of them for what lies above its own marks. */
+ * checked (tp_accept.c) -> appended to the journal -> sent to subscribers (tp_subscribers.c) -> fsynced ->
+ * acknowledged. What a tp missed comes from the publisher's buffer or from the tps of the other instances (tp_peers.c):
+ * each second, and whenever a gap shows, it asks each of them for what lies above its own marks. */
 #ifndef GEMEL_PIPELINES_TP_TP_H
 #define GEMEL_PIPELINES_TP_TP_H
 
@@ -21,10 +21,10 @@ enum tp_mode {
     TP_TIMER_WITH_ROW_BATCH /* as soon as pub-row-limit rows came, at the latest each pub-freq-ms */
 };
 
-struct tp_publisher; /* accept.c */
-struct subscriber;   /* subscribers.c */
-struct peer;         /* peers.c */
-struct tp_pending;   /* accept.c */
+struct tp_publisher; /* tp_accept.c */
+struct subscriber;   /* tp_subscribers.c */
+struct peer;         /* tp_peers.c */
+struct tp_pending;   /* tp_accept.c */
 
 struct tp {
     struct gemel_worker *worker;
@@ -69,7 +69,7 @@ int tp_take_batch(struct tp *tp, const Gemel__Batch *batch);
 void tp_note_first_segment(struct tp *tp);
 void tp_accept_fini(struct tp *tp);
 
-/* ---- subscribers.c */
+/* ---- tp_subscribers.c */
 
 void subscribers_init(struct tp *tp);
 void subscribers_fini(struct tp *tp);
@@ -83,7 +83,7 @@ void subscribers_serve(struct tp *tp);
 void subscribers_resume(struct tp *tp);
 size_t subscribers_count(const struct tp *tp);
 
-/* ---- peers.c */
+/* ---- tp_peers.c */
 
 /* Looks for the tps of the other instances; `on_equal` is called once, when nobody who can be reached has more. */
 void peers_start(struct tp *tp, void (*on_equal)(struct tp *tp));
