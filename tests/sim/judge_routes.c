@@ -56,11 +56,21 @@ static bool is_death_seen(const struct world *world, const struct node *gateway,
     return !process->alive && world->hosts[process->host].powered && is_reached(world, gateway, process);
 }
 
+static bool has_other_ready(const struct world *world, int side, size_t route, int64_t bound_us)
+{
+    for (int instance = 0; instance < SIDES; instance++) {
+        int64_t usable_us = world->judge->usable_since_us[side][route][instance];
+        if (usable_us != INT64_MAX && world->now_us - usable_us > bound_us)
+            return true;
+    }
+    return false;
+}
+
 static void check_route(struct world *world, int side, size_t route)
 {
     struct judge *judge = world->judge;
     const struct node *gateway = world->cluster->gateways[side];
-    int64_t *since_us = &judge->misrouted_since_us[side][route];
+    struct judged_misroute *misroute = &judge->misroutes[side][route];
     char name[NODE_NAME_BYTES];
     snprintf(name, sizeof name, "DemoPipeline.%s.0", types[route]);
     bool is_old = gateway->alive && !gateway->hung &&
@@ -68,22 +78,20 @@ static void check_route(struct world *world, int side, size_t route)
     uint32_t primary = is_old ? sim_gateway_primary(gateway, name) : UINT32_MAX;
     const struct node *process = primary < SIDES ? judge->processes[route][primary] : NULL;
     bool is_good = process != NULL && sim_process_is_serving(process) && is_reached(world, gateway, process);
-    bool has_other = false;
-    int64_t bound_us = process != NULL && is_death_seen(world, gateway, process) ? SEEN_BOUND_US : UNSEEN_BOUND_US;
-    for (int instance = 0; instance < SIDES; instance++) {
-        int64_t usable_us = judge->usable_since_us[side][route][instance];
-        has_other = has_other || (usable_us != INT64_MAX && world->now_us - usable_us > bound_us);
-    }
-    if (!is_old || is_good || !has_other) {
-        *since_us = INT64_MAX;
+    if (!is_old || is_good) {
+        misroute->since_us = INT64_MAX;
         return;
     }
-    if (*since_us == INT64_MAX)
-        *since_us = world->now_us;
-    int64_t from_us = *since_us > world->fault_at_us ? *since_us : world->fault_at_us;
-    if (world->now_us - from_us > bound_us)
+    /* How it began says how soon the gateway can know. */
+    if (misroute->since_us == INT64_MAX) {
+        misroute->since_us = world->now_us;
+        misroute->bound_us =
+            process != NULL && is_death_seen(world, gateway, process) ? SEEN_BOUND_US : UNSEEN_BOUND_US;
+    }
+    int64_t from_us = misroute->since_us > world->fault_at_us ? misroute->since_us : world->fault_at_us;
+    if (world->now_us - from_us > misroute->bound_us && has_other_ready(world, side, route, misroute->bound_us))
         judge_fail(world, "%s routes %s to %s for %" PRId64 " ms, and another instance is ready", gateway->name, name,
-                   process != NULL ? process->name : "nobody", (world->now_us - *since_us) / US_PER_MS);
+                   process != NULL ? process->name : "nobody", (world->now_us - misroute->since_us) / US_PER_MS);
 }
 
 static void run_watch(struct world *world, struct node *node, void *data)
@@ -104,7 +112,7 @@ void judge_start(struct world *world)
     for (size_t route = 0; route < JUDGED_ROUTES; route++)
         for (int side = 0; side < SIDES; side++) {
             judge->processes[route][side] = find_process(world, route, side);
-            judge->misrouted_since_us[side][route] = INT64_MAX;
+            judge->misroutes[side][route].since_us = INT64_MAX;
             for (int instance = 0; instance < SIDES; instance++)
                 judge->usable_since_us[side][route][instance] = INT64_MAX;
         }

@@ -33,6 +33,12 @@ struct judged_entry {
     UT_hash_handle hh;
 };
 
+/* A gateway's primary of a route does not serve. */
+struct judged_misroute {
+    int64_t since_us; /* INT64_MAX: it does */
+    int64_t bound_us; /* within which it must move */
+};
+
 struct judge {
     char failure[JUDGE_SENTENCE_BYTES]; /* empty: none */
     struct judge_counts counts;
@@ -43,7 +49,7 @@ struct judge {
     int64_t usable_since_us[SIDES][JUDGED_ROUTES][SIDES]; /* gateway, route, instance: serves, is reached and registered
                                                              since; INT64_MAX: not so */
     struct node *processes[JUDGED_ROUTES][SIDES];         /* route, instance */
-    int64_t misrouted_since_us[SIDES][JUDGED_ROUTES];     /* INT64_MAX: not so */
+    struct judged_misroute misroutes[SIDES][JUDGED_ROUTES]; /* gateway, route */
 };
 
 #endif

@@ -13,8 +13,8 @@
 #include "control/core/state.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/local_link.h"
-#include "tests/sim/peers.h"
 #include "tests/sim/post.h"
+#include "tests/sim/sim_peers.h"
 #include "tests/sim/tell.h"
 
 enum {

@@ -12,8 +12,8 @@
 #include "tests/sim/cluster.h"
 #include "tests/sim/daemon_image.h"
 #include "tests/sim/local_link.h"
-#include "tests/sim/peers.h"
 #include "tests/sim/post.h"
+#include "tests/sim/sim_peers.h"
 #include "tests/sim/sim_process.h"
 #include "tests/sim/tell.h"
 

@@ -1,4 +1,4 @@
-#include "tests/sim/peers.h"
+#include "tests/sim/sim_peers.h"
 
 #include <stddef.h>
 

@@ -1,7 +1,7 @@
 /* The numbers that a listener gives to connections of its control-plane socket. Pure.
  * A number is never used again; a connection that broke and came back has another one. */
-#ifndef GEMEL_TESTS_SIM_PEERS_H
-#define GEMEL_TESTS_SIM_PEERS_H
+#ifndef GEMEL_TESTS_SIM_SIM_PEERS_H
+#define GEMEL_TESTS_SIM_SIM_PEERS_H
 
 #include <stdint.h>
 
