@@ -1,6 +1,7 @@
 #include "tests/sim/cluster.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "common/base/assert.h"
 #include "common/base/memory.h"
@@ -10,6 +11,7 @@
 #include "tests/sim/sim_control.h"
 #include "tests/sim/sim_daemon.h"
 #include "tests/sim/sim_gateway.h"
+#include "tests/sim/sim_layout.h"
 #include "tests/sim/sim_operator.h"
 #include "tests/sim/sim_process.h"
 #include "tests/sim/sim_procmgr.h"
@@ -41,17 +43,21 @@ static void start_later(struct world *world, struct node *node, int64_t most_us)
 
 static void on_death(struct world *world, struct node *node)
 {
-    if (!world->cluster->pair_only)
-        sim_daemon_on_death(world, node);
-    bool stays_dead = world->cluster->tooth == TOOTH_DEAD_CONTROL && node->actor == &sim_control_actor;
-    if (node->wanted && !stays_dead && world->hosts[node->host].powered)
+    struct cluster *cluster = world->cluster;
+    bool is_watched = !cluster->pair_only && sim_daemon_on_death(world, node);
+    bool stays_dead = cluster->tooth == TOOTH_DEAD_CONTROL && node->actor == &sim_control_actor;
+    /* The daemon starts the control that it watches; init takes care of one that nobody watches. */
+    if (cluster->daemons_start_controls && node->actor == &sim_daemon_actor)
+        start_later(world, cluster->controls[node->host], INIT_RESTART_MAX_US);
+    bool is_daemons = cluster->daemons_start_controls && is_watched && node->actor == &sim_control_actor;
+    if (node->wanted && !is_daemons && !stays_dead && world->hosts[node->host].powered)
         start_later(world, node, INIT_RESTART_MAX_US);
 }
 
 static void on_power(struct world *world, int host)
 {
     for (size_t i = 0; i < world->node_count; i++)
-        if (world->nodes[i]->host == host && (world->nodes[i]->wanted || world->nodes[i]->actor == &sim_control_actor))
+        if (world->nodes[i]->host == host && world->nodes[i]->wanted)
             start_later(world, world->nodes[i], BOOT_MAX_US);
 }
 
@@ -68,27 +74,31 @@ static void build_pair(struct world *world, struct cluster *cluster)
     }
 }
 
-static struct node *add_supervised(struct world *world, const char *name, int host, const struct actor *actor)
+static struct node *add_supervised(struct world *world, const char *name, int host, const struct actor *actor, int port)
 {
     struct node *node = world_add_node(world, name, host, actor);
-    world->cluster->names[node->slot] = node->name;
+    world->cluster->names[node->slot] = strchr(name, '@') != NULL ? DAEMON_PROCMGR : node->name;
+    world->cluster->ports[node->slot] = port;
     return node;
 }
 
 static void build_side(struct world *world, struct cluster *cluster, int host)
 {
-    static const char *const types[] = {"tp", "rdb", "idb"};
+    static const struct {
+        const char *name;
+        int port;
+    } types[] = {{"tp", SIM_PORT_TP}, {"rdb", SIM_PORT_RDB}, {"idb", SIM_PORT_IDB}};
     char name[NODE_NAME_BYTES];
     snprintf(name, sizeof name, "daemon@%s", world->hosts[host].name);
     cluster->daemons[host] = world_add_node(world, name, host, &sim_daemon_actor);
     disk_create(&cluster->daemon_disks[host], &cluster->daemon_images[host]);
     snprintf(name, sizeof name, "procmgr@%s", world->hosts[host].name);
-    cluster->procmgrs[host] = add_supervised(world, name, host, &sim_procmgr_actor);
+    cluster->procmgrs[host] = add_supervised(world, name, host, &sim_procmgr_actor, 0);
     snprintf(name, sizeof name, "DefaultEntrypoint.%d.gw.0", host);
-    cluster->gateways[host] = add_supervised(world, name, host, &sim_gateway_actor);
+    cluster->gateways[host] = add_supervised(world, name, host, &sim_gateway_actor, SIM_PORT_GW);
     for (size_t i = 0; i < COUNT_OF(types); i++) {
-        snprintf(name, sizeof name, "DemoPipeline.%d.%s.0", host, types[i]);
-        (void)add_supervised(world, name, host, &sim_process_actor);
+        snprintf(name, sizeof name, "DemoPipeline.%d.%s.0", host, types[i].name);
+        (void)add_supervised(world, name, host, &sim_process_actor, types[i].port);
     }
 }
 
@@ -101,7 +111,7 @@ static void build(struct world *world, struct cluster *cluster)
         cluster->daemons[host]->wanted = true;
     }
     for (int host = 0; host < SIDES; host++) {
-        cluster->controls[host]->wanted = !cluster->daemons_start_controls;
+        cluster->controls[host]->wanted = true;
         start_later(world, cluster->controls[host], BOOT_MAX_US);
         if (!cluster->pair_only)
             start_later(world, cluster->daemons[host], BOOT_MAX_US);

@@ -51,6 +51,7 @@ struct cluster {
     bool daemons_start_controls;        /* a dead control is restarted by the daemon, not by init */
     struct token tokens[NODES_MAX];     /* by slot: what is in the environment of a supervised program */
     const char *names[NODES_MAX];       /* by slot: what its daemon calls it */
+    int ports[NODES_MAX];               /* by slot: where it serves; one of a kind on each host */
     uint64_t gateway_epochs[NODES_MAX]; /* by slot: saved by a gateway */
     int64_t started_us[NODES_MAX];      /* by slot: beginning of the present life */
     struct node *procmgrs[SIDES];

@@ -53,7 +53,7 @@ static void watch_usable(struct world *world, int side, size_t route)
 /* Did its own host's kernel close the links of a dead primary, so that the gateway heard of it? */
 static bool is_death_seen(const struct world *world, const struct node *gateway, const struct node *process)
 {
-    return !process->alive && world->hosts[process->host].powered && is_reached(world, gateway, process);
+    return !process->alive && !process->died_of_power && is_reached(world, gateway, process);
 }
 
 static bool has_other_ready(const struct world *world, int side, size_t route, int64_t bound_us)
@@ -64,6 +64,14 @@ static bool has_other_ready(const struct world *world, int side, size_t route, i
             return true;
     }
     return false;
+}
+
+/* How a misrouting began says how soon the gateway can have moved. Who has no primary may wait for one. */
+static int64_t misroute_bound_us(const struct world *world, const struct node *gateway, const struct node *process)
+{
+    if (process == NULL)
+        return GATEWAY_STARTUP_MS * US_PER_MS + UNSEEN_BOUND_US;
+    return is_death_seen(world, gateway, process) ? SEEN_BOUND_US + network_late_us(world) : UNSEEN_BOUND_US;
 }
 
 static void check_route(struct world *world, int side, size_t route)
@@ -82,11 +90,10 @@ static void check_route(struct world *world, int side, size_t route)
         misroute->since_us = INT64_MAX;
         return;
     }
-    /* How it began says how soon the gateway can know. */
-    if (misroute->since_us == INT64_MAX) {
+    if (misroute->since_us == INT64_MAX || misroute->primary != primary) {
+        misroute->primary = primary;
         misroute->since_us = world->now_us;
-        misroute->bound_us =
-            process != NULL && is_death_seen(world, gateway, process) ? SEEN_BOUND_US : UNSEEN_BOUND_US;
+        misroute->bound_us = misroute_bound_us(world, gateway, process);
     }
     int64_t from_us = misroute->since_us > world->fault_at_us ? misroute->since_us : world->fault_at_us;
     if (world->now_us - from_us > misroute->bound_us && has_other_ready(world, side, route, misroute->bound_us))

@@ -37,6 +37,7 @@ struct judged_entry {
 struct judged_misroute {
     int64_t since_us; /* INT64_MAX: it does */
     int64_t bound_us; /* within which it must move */
+    uint32_t primary; /* UINT32_MAX: it has none */
 };
 
 struct judge {

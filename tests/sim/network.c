@@ -463,6 +463,11 @@ void network_set_late(struct world *world, int64_t late_us)
     world->network->late_us = late_us;
 }
 
+int64_t network_late_us(const struct world *world)
+{
+    return world->network->late_us;
+}
+
 void network_set_doubling(struct world *world, unsigned per_mille)
 {
     world->network->doubling_per_mille = per_mille;

@@ -93,6 +93,7 @@ bool network_is_cut(const struct world *world, int from_host, int to_host);
 void network_break(struct world *world, int one_host, int other_host);
 /* Up to `late_us` more for each message between hosts; 0: none. */
 void network_set_late(struct world *world, int64_t late_us);
+int64_t network_late_us(const struct world *world);
 /* So many of a thousand messages of the control plane arrive twice. */
 void network_set_doubling(struct world *world, unsigned per_mille);
 

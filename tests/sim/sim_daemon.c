@@ -114,7 +114,7 @@ static void run_exit_fact(struct world *world, struct node *node, void *data)
 }
 
 /* The pidfd is readable: once for each run that is watched. */
-static void tell_exit(struct world *world, struct daemon *daemon, const struct node *dead, uint64_t life)
+static bool tell_exit(struct world *world, struct daemon *daemon, const struct node *dead, uint64_t life)
 {
     for (size_t i = 0; i < WATCHED_MAX; i++) {
         struct watched *one = &daemon->watched[i];
@@ -129,14 +129,15 @@ static void tell_exit(struct world *world, struct daemon *daemon, const struct n
         world_after(world, chance_between(&world->chance, 20, EXIT_FACT_MAX_US), daemon->node, run_exit_fact,
                     memory_copy(&fact, sizeof fact));
         *one = (struct watched){0};
-        return;
+        return true;
     }
+    return false;
 }
 
-void sim_daemon_on_death(struct world *world, const struct node *dead)
+bool sim_daemon_on_death(struct world *world, const struct node *dead)
 {
-    if (dead->host < SIDES && world->cluster->daemons[dead->host]->alive)
-        tell_exit(world, world->cluster->daemons[dead->host]->state, dead, dead->life);
+    return dead->host < SIDES && world->cluster->daemons[dead->host]->alive &&
+           tell_exit(world, world->cluster->daemons[dead->host]->state, dead, dead->life);
 }
 
 /* ---- the spawner */
@@ -189,7 +190,7 @@ static void run_spawned(struct world *world, struct node *node, void *data)
     watch(daemon, child, spawning->child_life, spawning->process, spawning->token, true);
     step(world, daemon, &event);
     if (!is_there)
-        tell_exit(world, daemon, child, spawning->child_life);
+        (void)tell_exit(world, daemon, child, spawning->child_life);
 }
 
 /* The intent is recorded first. Whether the child is there already when the daemon dies just now, is chance. */

@@ -21,8 +21,8 @@ struct sim_notice {
 /* Event: the datagram (struct sim_notice) has come to the daemon. */
 void sim_daemon_run_notice(struct world *world, struct node *node, void *data);
 
-/* A program has died: the daemon of its host, if it watches it, will know. */
-void sim_daemon_on_death(struct world *world, const struct node *dead);
+/* A program has died: the daemon of its host will know, if it watches it; says whether it does. */
+bool sim_daemon_on_death(struct world *world, const struct node *dead);
 
 /* The program that a daemon calls `process`: a process name, "control", "procmgr". NULL: none here. */
 struct node *sim_daemon_find_program(const struct world *world, int host, const char *process);

@@ -9,7 +9,7 @@
 #include "tests/sim/world.h"
 
 enum {
-    GATEWAY_STARTUP_MS = 3000 /* how long it waits for instance 0, or the published one */
+    GATEWAY_STARTUP_MS = 1500 /* how long it waits for instance 0, or the published one; shorter than a query waits */
 };
 
 extern const struct actor sim_gateway_actor;

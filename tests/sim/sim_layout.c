@@ -16,17 +16,17 @@ struct type_plan {
     const char *name;
     int requires; /* position of the type that must be ready before; -1: none */
     bool routable;
-    enum layout_ready ready;
+    int ready_port; /* 0: it says so itself */
 };
 
 static const struct type_plan demo_types[] = {
-    {"tp", -1, false, LAYOUT_READY_NOTIFY},
-    {"rdb", 0, true, LAYOUT_READY_NOTIFY},
-    {"idb", 1, true, LAYOUT_READY_TCP_PORT},
+    {"tp", -1, false, 0},
+    {"rdb", 0, true, 0},
+    {"idb", 1, true, SIM_PORT_IDB},
 };
 
 static const struct type_plan entry_types[] = {
-    {"gw", -1, false, LAYOUT_READY_NOTIFY},
+    {"gw", -1, false, 0},
 };
 
 static void fill_type(struct layout_type *type, const struct type_plan *plan, struct layout_type *types,
@@ -38,8 +38,9 @@ static void fill_type(struct layout_type *type, const struct type_plan *plan, st
     type->builtin = layout_builtin_of(plan->name);
     type->instances.value = 1;
     type->command = (struct layout_texts){.items = command, .count = 1};
-    type->ready.value = plan->ready;
-    type->ready_port.value = plan->ready == LAYOUT_READY_TCP_PORT ? 1 : 0;
+    type->ready.value = plan->ready_port != 0 ? LAYOUT_READY_TCP_PORT : LAYOUT_READY_NOTIFY;
+    type->ready_port.value = plan->ready_port;
+    type->port.value = plan->ready_port;
     type->restart.value = LAYOUT_RESTART_ON_FAILURE;
     type->stop_signal.value = SIGNAL_OF_STOP;
     type->stop_timeout_ms.value = STOP_TIMEOUT_MS;

@@ -83,7 +83,7 @@ static void draw_command(struct world *world, struct node *node, struct channel 
     uint64_t drawn = chance_below(&world->chance, 100);
     if (world->cluster->pair_only)
         give_command(world, node, control, "sim.note", "text", text);
-    else if (!desk->is_configured)
+    else if (!desk->is_configured || chance_hits(&world->chance, 30)) /* it may have been set aside as diverged */
         give_command(world, node, control, "config.apply", NULL, NULL);
     else if (world->now_us > CALM_FROM_US || world->now_us < PLAY_FROM_US)
         give_command(world, node, control, "pipeline.force-start", "pipeline", pipeline);

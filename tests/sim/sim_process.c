@@ -35,13 +35,15 @@ struct process {
 
 void process_address(const struct world *world, const struct node *node, char address[PROCESS_ADDRESS_BYTES])
 {
-    snprintf(address, PROCESS_ADDRESS_BYTES, "%s:%zu", world->hosts[node->host].name, PROCESS_PORT_FIRST + node->slot);
+    snprintf(address, PROCESS_ADDRESS_BYTES, "%s:%d", world->hosts[node->host].name, world->cluster->ports[node->slot]);
 }
 
 struct node *process_find_address(const struct world *world, const char *address)
 {
     for (size_t i = 0; i < world->node_count; i++) {
         char own[PROCESS_ADDRESS_BYTES];
+        if (world->cluster->ports[i] == 0)
+            continue;
         process_address(world, world->nodes[i], own);
         if (strcmp(own, address) == 0)
             return world->nodes[i];

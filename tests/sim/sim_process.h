@@ -12,7 +12,6 @@
 #include "tests/sim/world.h"
 
 enum {
-    PROCESS_PORT_FIRST = 5000,
     PROCESS_ADDRESS_BYTES = 40,
     SIGNAL_KILL = 9,
     SIGNAL_TERM = 15

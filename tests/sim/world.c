@@ -238,6 +238,7 @@ static void end_life(struct world *world, struct node *node)
     release_waiting(world, node, false);
     node->alive = false;
     node->hung = false;
+    node->died_of_power = !world->hosts[node->host].powered;
     node->actor->stop(world, node);
     node->state = NULL;
     network_on_death(world, node);

@@ -55,11 +55,12 @@ struct node {
     void *state; /* owned by the actor while alive */
     bool alive;
     bool hung;
-    bool wanted;     /* the host's init starts it, at power-on and when it died */
-    int32_t signal;  /* that ended the last life; 0: it ended itself */
-    int32_t code;    /* with which it ended itself */
-    uint64_t life;   /* rises with each start */
-    uint64_t wakeup; /* number of the last wake-up that was asked for; earlier ones are void */
+    bool wanted;        /* the host's init starts it, at power-on and when it died */
+    int32_t signal;     /* that ended the last life; 0: it ended itself */
+    int32_t code;       /* with which it ended itself */
+    bool died_of_power; /* nobody was told of its end */
+    uint64_t life;      /* rises with each start */
+    uint64_t wakeup;    /* number of the last wake-up that was asked for; earlier ones are void */
     int64_t wakeup_at_us;
     size_t slot;
 };
