@@ -89,8 +89,8 @@ static void lose(struct gateway *gateway, const char *why)
 static void on_open(void *owner, struct link *link)
 {
     struct gateway *gateway = owner;
-    (void)link;
     gateway->open = true;
+    link_send(link, FRAME_PING, 0, NULL, 0); /* who answers once is judged by its silence later */
     gateway->redial_ms = REDIAL_FIRST_MS;
     if (gateway->all->active == NULL)
         activate(gateway->all, gateway);

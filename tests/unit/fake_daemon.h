@@ -332,16 +332,6 @@ static bool is_ready(const struct known *known)
     return known->ready;
 }
 
-static bool is_stale(const struct known *known)
-{
-    return strcmp(known->stale, "tp down") == 0;
-}
-
-static bool is_fit(const struct known *known)
-{
-    return known->ready && known->stale[0] == '\0';
-}
-
 static void wait_until(struct daemon *daemon, const char *name, bool (*condition)(const struct known *known))
 {
     struct timespec deadline;

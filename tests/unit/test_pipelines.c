@@ -13,6 +13,16 @@ enum {
     COLUMNS = 3
 };
 
+static bool is_stale(const struct known *known)
+{
+    return strcmp(known->stale, "tp down") == 0;
+}
+
+static bool is_fit(const struct known *known)
+{
+    return known->ready && known->stale[0] == '\0';
+}
+
 /* ---- publishing and asking */
 
 static struct gemel_publisher *open_publisher(struct daemon *daemon, enum gemel_ack ack, uint64_t buffer_bytes)
