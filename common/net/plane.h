@@ -78,8 +78,9 @@ struct dealer_handlers {
     void (*on_down)(void *owner, const char *why);
 };
 
-/* `handlers` is borrowed until dealer_destroy. Dials host:port; names are looked up in the thread pool, again while nothing answers. The server's key is the one
- * named after the host: -ENOENT with a sentence when it is not in the folder. The first callback comes from the loop.
+/* `handlers` is borrowed until dealer_destroy. Dials host:port; names are looked up in the thread pool, again while
+ * nothing answers. The server's key is the one named after the host: -ENOENT with a sentence when it is not in the
+ * folder. The first callback comes from the loop.
  */
 int dealer_create(struct dealer **dealer, struct plane *plane, const char *address,
                   const struct dealer_handlers *handlers, void *owner, struct error *error);
