@@ -41,8 +41,8 @@ class Guide(ClusterCase):
     def test_the_whole_story(self):
         self.start()
         self.assertIn(f"published number 5 - total 5,000 rows", self.publish().out)
-        answer = self.a.ok("query", "--pipeline", "DemoPipeline", "select count(*) as n from DemoTable")
-        self.assertIn("5000", answer.out)
+        wait_for(lambda: "5000" in self.a.ok("query", "--pipeline", "DemoPipeline",
+                                             "select count(*) as n from DemoTable").out, 10, "5,000 rows")
         routes = self.a.ok("failover", "--status", "--pipeline", "DemoPipeline").out
         self.assertIn("[ DefaultEntrypoint.0.gw.0 ] Primary Routing State:", routes)
         self.assertIn("[ DefaultEntrypoint.1.gw.0 ] Primary Routing State:", routes)

@@ -87,7 +87,8 @@ def kill_and_back(story):
     story.say("4. Publish the same batches to the tp of both instances")
     story.type(a, "publish", "--pipeline", PIPELINE, "--table", "DemoTable", "--generate", "1000", "--every", "200ms",
                "--batches", "7")
-    story.say("5. Query through the gateway")
+    story.say("5. Query through the gateway (pub-mode is timer: rows can be asked for within 100 ms)")
+    story.wait(lambda: "7000" in a.run("query", "--pipeline", PIPELINE, "select count(*) from DemoTable").out, "7,000 rows")
     answer = story.type(a, "query", "--pipeline", PIPELINE, "select count(*), max(time) from DemoTable")
     story.promise("7000" in answer.out, "7,000 rows are there")
     story.say("6. Watch: the primary routing state, before the kill")
