@@ -143,8 +143,10 @@ static struct layout *check_home(struct cli *cli, const char *etc, struct findin
     struct layout *layout = NULL;
     char path[HOME_PATH_BYTES];
     home_path(&cli->site.home, "etc/settings.conf", path);
-    if (settings_load(&cli->site.settings, path, &findings->mistakes) == 0)
+    if (settings_load(&cli->site.settings, path, &findings->mistakes) == 0) {
         settings_warn(&cli->site.settings, &findings->warnings);
+        settings_warn_addresses(&cli->site.settings, &findings->warnings);
+    }
     (void)layout_load_folder(&layout, etc, &findings->mistakes, &findings->warnings);
     return layout;
 }

@@ -10,7 +10,7 @@
 struct daemon_watch;
 
 enum {
-    DAEMON_WATCH_RETRY_MS = 1000
+    DAEMON_WATCH_RETRY_MS = 100
 };
 
 /* `address` is unix:/path, `name` the control's sender; both are copied. */

@@ -32,9 +32,10 @@ struct command {
 
 /* ---- what the arguments name ---- */
 
+/* A service class is a pipeline of type service: the pipeline verbs know it too. */
 static bool is_kind(const struct command *command, const struct layout_pipeline *pipeline)
 {
-    return (pipeline->kind.value == LAYOUT_SERVICE) == command->service;
+    return !command->service || pipeline->kind.value == LAYOUT_SERVICE;
 }
 
 static Gemel__AdminReply *refuse_pipeline(const struct command *command, const char *name)
@@ -43,13 +44,9 @@ static Gemel__AdminReply *refuse_pipeline(const struct command *command, const c
     const struct layout_pipeline *other = layout_find_pipeline(layout, name);
     struct near near;
     char hint[NEAR_HINT_BYTES];
-    if (other != NULL && command->service)
-        return reply_error(command->arena, REPLY_FAILED,
-                           "'%s' is a pipeline and no service class: use pipeline --start %s", name, name);
     if (other != NULL)
         return reply_error(command->arena, REPLY_FAILED,
-                           "'%s' is a service class and no pipeline: use service-class --start-template %s", name,
-                           name);
+                           "'%s' is a pipeline and no service class: use pipeline --start %s", name, name);
     near_init(&near, name);
     for (size_t i = 0; i < layout->pipeline_count; i++)
         if (is_kind(command, &layout->pipelines[i]))

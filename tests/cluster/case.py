@@ -36,7 +36,8 @@ class ClusterCase(unittest.TestCase):
         kept = os.path.join("/tmp", "gemel-failed", self.id())
         shutil.rmtree(kept, ignore_errors=True)
         for host in self.cluster.hosts:
-            shutil.copytree(os.path.join(host.home, "var/log"), os.path.join(kept, host.side), dirs_exist_ok=True)
+            if os.path.isdir(os.path.join(host.home, "var/log")):
+                shutil.copytree(os.path.join(host.home, "var/log"), os.path.join(kept, host.side), dirs_exist_ok=True)
         print(f"    logs kept in {kept}")
 
     def assertCode(self, answer, code, *words):

@@ -272,7 +272,7 @@ static void test_list_and_procmgr_status_tell_of_everything(void **state)
     planning_fini(&world);
 }
 
-static void test_service_classes_have_their_own_verbs(void **state)
+static void test_service_classes_have_verbs_of_their_own_and_those_of_pipelines(void **state)
 {
     (void)state;
     struct planning world;
@@ -284,6 +284,7 @@ static void test_service_classes_have_their_own_verbs(void **state)
     assert_string_equal(reply->wanted[0]->processes[1], "refinery-gw-client.1.gw-client.0");
     assert_int_equal(ask(&world, "service-class.status", "template refinery-gw-client")->tables[0]->n_rows, 2);
     assert_int_equal(ask(&world, "service-class.stop", "template refinery-gw-client")->exit_code, 0);
+    assert_string_equal(ask(&world, "pipeline.start", "pipeline refinery-gw-client")->message, "starting: 2 of 2");
     planning_fini(&world);
 }
 
@@ -302,9 +303,6 @@ static void test_unknown_names_are_refused_with_the_nearest_one(void **state)
         {"service-class.start", "template refinery-gw-clint", 1,
          "unknown service class (did you mean 'refinery-gw-client'?), got 'refinery-gw-clint'; pipeline --list names "
          "them all"},
-        {"pipeline.start", "pipeline refinery-gw-client", 1,
-         "'refinery-gw-client' is a service class and no pipeline: use service-class --start-template "
-         "refinery-gw-client"},
         {"service-class.start", "template Demo", 1,
          "'Demo' is a pipeline and no service class: use pipeline --start Demo"},
         {"pipeline.start", "pipeline Demo instance 2", 1, "Demo has 2 instances, numbered from 0, got '2'"},
@@ -354,7 +352,7 @@ int main(void)
         cmocka_unit_test(test_stop_stops_what_runs_and_can_be_repeated),
         cmocka_unit_test(test_status_has_a_row_for_each_process_and_a_summary),
         cmocka_unit_test(test_list_and_procmgr_status_tell_of_everything),
-        cmocka_unit_test(test_service_classes_have_their_own_verbs),
+        cmocka_unit_test(test_service_classes_have_verbs_of_their_own_and_those_of_pipelines),
         cmocka_unit_test(test_unknown_names_are_refused_with_the_nearest_one),
         cmocka_unit_test(test_a_standby_sends_to_the_leader),
     };

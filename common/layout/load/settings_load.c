@@ -621,3 +621,13 @@ int settings_load(struct settings *settings, const char *path, struct error_list
     memory_free(text);
     return result;
 }
+
+void settings_warn_addresses(const struct settings *settings, struct error_list *warnings)
+{
+    for (size_t i = 0; i < settings->host_count; i++)
+        if (!host_is_loopback(settings->hosts[i]))
+            error_list_add(warnings, -EPERM, settings->file, 0, 0,
+                           "the data plane of this version carries no TLS and serves loopback addresses only, got host "
+                           "'%s'",
+                           settings->hosts[i]);
+}

@@ -26,4 +26,8 @@ int settings_parse(struct settings *settings, const char *path, const char *text
  * `mistakes`. May wait for DNS: for start-up only. */
 int settings_load(struct settings *settings, const char *path, struct error_list *mistakes);
 
+/* Adds a warning for each host whose addresses are not all loopback: links of the data plane refuse it, for they carry
+ * no TLS in this version. May wait for DNS. */
+void settings_warn_addresses(const struct settings *settings, struct error_list *warnings);
+
 #endif
