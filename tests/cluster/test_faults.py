@@ -1,5 +1,6 @@
 """What a process, a port, a client or a stranger can do wrong, each with what must then be true."""
 
+import json
 import os
 import random
 import signal
@@ -8,7 +9,7 @@ import subprocess
 import sys
 
 from case import Asking, ClusterCase, wait_for
-from cluster import is_alive, processes_of
+from cluster import BIN, is_alive, processes_of
 
 SERVICE = """pipeline:
   name: "Odd"
@@ -26,7 +27,7 @@ class OddProcesses(ClusterCase):
     """Plain commands that misbehave."""
 
     def start_odd(self, script=None, command=None, more="", wait=True):
-        command = command or f'["/bin/sh", "-c", {script!r}]'
+        command = command or json.dumps(["/bin/sh", "-c", script])
         self.cluster.start_core()
         self.write_pipeline("Odd", SERVICE.format(command=command, more=more))
         self.a.ok("config", "--apply")
@@ -102,7 +103,7 @@ class OddProcesses(ClusterCase):
     def test_a_plain_command_is_ready_when_its_port_opens(self):
         server = ("import socket,time; s=socket.socket(); s.setsockopt(1,2,1); "
                   f"s.bind(('{self.a.address}', 7777)); s.listen(); time.sleep(1000)")
-        answer = self.start_odd(command=f'["{sys.executable}", "-c", "{server}"]',
+        answer = self.start_odd(command=json.dumps([sys.executable, "-c", server]),
                                 more="      port: 7777\n      ready: {tcp-port: 7777}\n")
         self.assertCode(answer, 0)
         self.assertEqual(self.odd()["state"], "ready")
@@ -206,9 +207,10 @@ class Refused(ClusterCase):
             text = file.read()
         self.a.write("settings.conf", text.replace(self.b.address, "192.0.2.7"))
         self.assertCode(self.a.run("config", "--check"), 0, "192.0.2.7", "loopback")
-        answer = self.a.run("--gateways", "192.0.2.7:5010", "--target", "DemoPipeline.rdb.0", "--seconds", "1",
-                            program="gemel-load")
-        self.assertNotEqual(answer.code, 0)
-        self.assertIn("loopback", answer.err + answer.out)
+        done = subprocess.run([os.path.join(BIN, "gemel-example-client"), "DemoPipeline", "select 1"], timeout=60,
+                              env={**os.environ, "GEMEL_GATEWAYS": "192.0.2.7:5010"}, capture_output=True, text=True,
+                              check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("loopback", done.stderr)
 
 
