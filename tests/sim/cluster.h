@@ -17,24 +17,27 @@ enum {
     SIDES = 2 /* HOST_A, HOST_B: a control, a daemon and processes each */
 };
 
-/* The rules that can be broken on purpose, in the world, to see that the judge notices: name, what is broken. */
+/* The rules that can be broken on purpose, in the world, to see that the judge notices: name, word, what is broken,
+ * words of the judge's sentence. */
 #define TEETH(X)                                                                                                       \
-    X(TOOTH_NONE, "none", "nothing")                                                                                   \
-    X(TOOTH_LYING_DISK, "lying-disk", "disks say fsynced and forget when the program dies")                            \
-    X(TOOTH_TWO_LEADERS, "two-leaders", "both controls have the same node number")                                     \
-    X(TOOTH_FORGED_LOG, "forged-log", "some replicated operations are changed on their way")                           \
-    X(TOOTH_DROPPED_DIVERGENCE, "dropped-divergence", "what a rejoining control must keep is thrown away")             \
-    X(TOOTH_STALE_ORDERS, "stale-orders", "orders of an old leader reach daemons with the newest epoch")               \
-    X(TOOTH_LOST_CHILDREN, "lost-children", "a restarted daemon is not told what still runs")                          \
-    X(TOOTH_OLD_TOKENS, "old-tokens", "a restarted daemon forgets which token numbers it has given out")               \
-    X(TOOTH_DEAF_GATEWAY, "deaf-gateway", "gateways do not hear that a link has closed")                               \
-    X(TOOTH_LOST_ANSWERS, "lost-answers", "some answers get lost between gateway and client")                          \
-    X(TOOTH_DOUBLE_ANSWERS, "double-answers", "some answers reach the client twice")                                   \
-    X(TOOTH_FAILED_QUERIES, "failed-queries", "some answers reach the client as errors")                               \
-    X(TOOTH_DEAD_CONTROL, "dead-control", "a control that has died stays dead")
+    X(TOOTH_NONE, "none", "nothing", "")                                                                               \
+    X(TOOTH_TWO_LEADERS, "two-leaders", "both controls have the same node number", "two leaders of epoch")             \
+    X(TOOTH_LYING_DISK, "lying-disk", "disks say fsynced and forget when the program dies", "before it is fsynced")    \
+    X(TOOTH_FORGED_LOG, "forged-log", "some replicated operations are changed on their way", "another operation")      \
+    X(TOOTH_DROPPED_DIVERGENCE, "dropped-divergence", "what a rejoining control must keep is thrown away", "is lost")  \
+    X(TOOTH_LASTING_CUT, "lasting-cut", "cuts between hosts never heal", "after the heal")                             \
+    X(TOOTH_DEAD_CONTROL, "dead-control", "a control that has died stays dead", "is not running after the heal")       \
+    X(TOOTH_STALE_ORDERS, "stale-orders", "orders of an old leader reach daemons with the newest epoch", "obeys")      \
+    X(TOOTH_LOST_CHILDREN, "lost-children", "a restarted daemon is not told what still runs", "while one runs")        \
+    X(TOOTH_OLD_TOKENS, "old-tokens", "a restarted daemon forgets which token numbers it has given", "with token")     \
+    X(TOOTH_DEAF_GATEWAY, "deaf-gateway", "gateways hear neither of closed links nor of exits",                        \
+      "another instance is ready")                                                                                     \
+    X(TOOTH_LOST_ANSWERS, "lost-answers", "some answers get lost between gateway and client", "neither answer nor")    \
+    X(TOOTH_DOUBLE_ANSWERS, "double-answers", "some answers reach the client twice", "a second end")                   \
+    X(TOOTH_FAILED_QUERIES, "failed-queries", "some answers reach the client as errors", "was ready all the time")
 
 enum tooth {
-#define X(name, word, what) name,
+#define X(name, word, what, sentence) name,
     TEETH(X)
 #undef X
 };

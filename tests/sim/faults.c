@@ -61,11 +61,12 @@ static void run_end(struct world *world, struct node *unused, void *data)
         host_power_on(world, one->host);
         break;
     case FAULT_CUT:
-        network_set_cut(world, one->other_host, one->host, false);
-        network_set_cut(world, one->host, one->other_host, false);
-        break;
     case FAULT_CUT_ONE_WAY:
+        if (world->cluster->tooth == TOOTH_LASTING_CUT)
+            break;
         network_set_cut(world, one->host, one->other_host, false);
+        if (one->fault == FAULT_CUT)
+            network_set_cut(world, one->other_host, one->host, false);
         break;
     case FAULT_LATE:
         network_set_late(world, 0);

@@ -13,7 +13,6 @@ void judge_on_leading(struct world *world, const struct node *node, uint64_t epo
 {
     struct judge *judge = world->judge;
     struct judged_epoch *known = NULL;
-    judge->counts.leaderships++;
     HASH_FIND(hh, judge->epochs, &epoch, sizeof epoch, known);
     if (known != NULL && (known->node != node || known->life != node->life)) {
         judge_fail(world, "two leaders of epoch %" PRIx64 ": %s, life %" PRIu64 " and %s, life %" PRIu64, epoch,
@@ -22,6 +21,7 @@ void judge_on_leading(struct world *world, const struct node *node, uint64_t epo
     }
     if (known != NULL)
         return;
+    judge->counts.leaderships++;
     known = memory_alloc(sizeof *known);
     *known = (struct judged_epoch){.epoch = epoch, .node = node, .life = node->life};
     HASH_ADD(hh, judge->epochs, epoch, sizeof known->epoch, known);

@@ -18,8 +18,9 @@ enum {
 static const struct {
     const char *word;
     const char *what;
+    const char *sentence;
 } teeth[] = {
-#define X(name, word, what) [name] = {word, what},
+#define X(name, word, what, sentence) [name] = {word, what, sentence},
     TEETH(X)
 #undef X
 };
@@ -102,24 +103,29 @@ static int play_story(const struct run_options *options)
     return result.failure[0] == '\0' ? 0 : 1;
 }
 
+/* Plays seeds with one rule broken until the judge speaks of that rule; another rule may be broken with it. */
+static bool is_noticed(const struct run_options *options, enum tooth tooth, uint64_t base)
+{
+    for (uint64_t seed = base; seed < base + SEEDS_OF_A_TOOTH; seed++) {
+        struct run_options one = *options;
+        struct run_result result;
+        one.tooth = tooth;
+        one.seed = seed;
+        cluster_run(&one, &result);
+        if (result.failure[0] == '\0' || strstr(result.failure, teeth[tooth].sentence) == NULL)
+            continue;
+        printf("%-20s noticed, seed %" PRIu64 ": %s\n", teeth[tooth].word, seed, result.failure);
+        return true;
+    }
+    printf("%-20s NOT noticed in %d seeds: %s\n", teeth[tooth].word, (int)SEEDS_OF_A_TOOTH, teeth[tooth].what);
+    return false;
+}
+
 static int play_teeth(const struct run_options *options, uint64_t base)
 {
     int missing = 0;
-    for (size_t tooth = TOOTH_NONE + 1; tooth < COUNT_OF(teeth); tooth++) {
-        struct run_result result = {0};
-        struct run_options one = *options;
-        one.tooth = (enum tooth)tooth;
-        uint64_t seed = base;
-        for (; seed < base + SEEDS_OF_A_TOOTH && result.failure[0] == '\0'; seed++) {
-            one.seed = seed;
-            cluster_run(&one, &result);
-        }
-        if (result.failure[0] != '\0')
-            printf("%-20s noticed, seed %" PRIu64 ": %s\n", teeth[tooth].word, one.seed, result.failure);
-        else
-            printf("%-20s NOT noticed in %d seeds: %s\n", teeth[tooth].word, (int)SEEDS_OF_A_TOOTH, teeth[tooth].what);
-        missing += result.failure[0] == '\0';
-    }
+    for (size_t tooth = TOOTH_NONE + 1; tooth < COUNT_OF(teeth); tooth++)
+        missing += !is_noticed(options, (enum tooth)tooth, base);
     printf("%zu rules broken on purpose, %d not noticed\n", COUNT_OF(teeth) - 1, missing);
     return missing > 0 ? 1 : 0;
 }

@@ -9,72 +9,14 @@
 #include "common/base/crc32c.h"
 #include "common/base/memory.h"
 #include "common/base/token.h"
-#include "control/core/registry.h"
-#include "control/core/state.h"
 #include "tests/sim/judge.h"
-#include "tests/sim/local_link.h"
 #include "tests/sim/post.h"
-#include "tests/sim/sim_peers.h"
+#include "tests/sim/sim_control_state.h"
 #include "tests/sim/tell.h"
-
-enum {
-    WORK_MAX = 256,
-    WAITS_MAX = 256
-};
-
-/* A step of one core can ask for a step of the other; what is asked for waits here until the step is carried out. */
-enum work_kind {
-    WORK_ROLE,
-    WORK_STATE_CHANGED,
-    WORK_PROPOSE,
-    WORK_STALE,
-    WORK_GONE
-};
-
-struct work {
-    enum work_kind kind;
-    bool leading;
-    uint64_t number; /* epoch, tag, peer */
-    uint8_t *op;     /* PROPOSE; owned */
-    size_t op_bytes;
-};
-
-/* An operator's command under way. */
-struct wait {
-    uint64_t tag; /* 0: free */
-    struct address origin;
-    uint64_t request_id;
-    size_t acknowledgements; /* still missing */
-    bool failed;
-};
-
-struct control {
-    struct node *node;
-    struct pair_core *pair;
-    struct registry_core *registry;
-    struct state *state;
-    struct disk *disk;
-    struct channel *to_peer;
-    struct local_link daemon;
-    struct pair_actions pair_actions;
-    struct registry_actions registry_actions;
-    struct state_changes changes;
-    uint64_t applied_index;
-    uint64_t given_through;  /* sequence of the last job of the pair */
-    uint64_t failed_through; /* jobs up to this one failed, and the pair knows */
-    bool rows_broken;        /* a write of rows failed: none until the tables start anew */
-    struct work work[WORK_MAX];
-    size_t work_first;
-    size_t work_count;
-    bool draining;
-    struct peers peers;
-    struct wait waits[WAITS_MAX];
-    uint64_t next_tag;
-};
 
 static void drain_work(struct world *world, struct control *control);
 
-static void add_work(struct control *control, struct work work)
+void sim_control_add_work(struct control *control, struct work work)
 {
     ASSERT(control->work_count < WORK_MAX);
     control->work[(control->work_first + control->work_count++) % WORK_MAX] = work;
@@ -87,177 +29,6 @@ static struct pair_event pair_event(const struct world *world, const struct cont
         .now_ms = node_now_ms(world, control->node),
         .wall_ns = (int64_t)node_wall_ns(world, control->node),
     };
-}
-
-/* ---- operators' commands */
-
-static void answer_admin(struct world *world, struct control *control, const struct address *origin,
-                         uint64_t request_id, int exit_code)
-{
-    Gemel__AdminReply reply = GEMEL__ADMIN_REPLY__INIT;
-    reply.exit_code = exit_code;
-    Gemel__Envelope envelope = GEMEL__ENVELOPE__INIT;
-    envelope.request_id = request_id;
-    envelope.body_case = GEMEL__ENVELOPE__BODY_ADMIN_REPLY;
-    envelope.admin_reply = &reply;
-    (void)post_answer(world, origin, control->node, &envelope);
-}
-
-static struct wait *find_wait(struct control *control, uint64_t tag)
-{
-    for (size_t i = 0; i < WAITS_MAX; i++)
-        if (tag != 0 && control->waits[i].tag == tag)
-            return &control->waits[i];
-    return NULL;
-}
-
-static struct wait *add_wait(struct control *control, const struct address *origin, uint64_t request_id)
-{
-    struct wait *wait = &control->waits[control->next_tag % WAITS_MAX]; /* the oldest is given up */
-    *wait = (struct wait){.tag = ++control->next_tag, .origin = *origin, .request_id = request_id};
-    return wait;
-}
-
-static void finish_wait(struct world *world, struct control *control, struct wait *wait)
-{
-    answer_admin(world, control, &wait->origin, wait->request_id, wait->failed ? 1 : 0);
-    *wait = (struct wait){0};
-}
-
-static void propose(struct control *control, Gemel__Op *op, uint64_t tag, uint64_t wall_ns)
-{
-    op->wall_ns = op->wall_ns != 0 ? op->wall_ns : wall_ns;
-    struct work work = {.kind = WORK_PROPOSE, .number = tag};
-    work.op = wire_pack(&op->base, &work.op_bytes);
-    add_work(control, work);
-}
-
-static void note(struct world *world, struct control *control, struct wait *wait, const Gemel__AdminRequest *request)
-{
-    const char *text = wire_argument(request, "text");
-    Gemel__OpEvent event = GEMEL__OP_EVENT__INIT;
-    event.level = (char *)(uintptr_t) "INFO";
-    event.subject = (char *)(uintptr_t) "operator";
-    event.sentence = (char *)(uintptr_t)(text != NULL ? text : "");
-    Gemel__Op op = GEMEL__OP__INIT;
-    op.author = (char *)(uintptr_t) "operator";
-    op.body_case = GEMEL__OP__BODY_EVENT;
-    op.event = &event;
-    wait->acknowledgements = 1;
-    propose(control, &op, wait->tag, node_wall_ns(world, control->node));
-}
-
-static void apply_configuration(struct world *world, struct control *control, struct wait *wait)
-{
-    Gemel__LayoutFile file = GEMEL__LAYOUT_FILE__INIT;
-    file.path = (char *)(uintptr_t) "system.yaml";
-    Gemel__LayoutFile *files[] = {&file};
-    Gemel__OpRevision revision = GEMEL__OP_REVISION__INIT;
-    revision.files = files;
-    revision.n_files = 1;
-    Gemel__Op op = GEMEL__OP__INIT;
-    op.author = (char *)(uintptr_t) "operator";
-    op.body_case = GEMEL__OP__BODY_REVISION;
-    op.revision = &revision;
-    wait->acknowledgements = 1;
-    propose(control, &op, wait->tag, node_wall_ns(world, control->node));
-}
-
-static void set_route(struct world *world, struct control *control, struct wait *wait,
-                      const Gemel__AdminRequest *request)
-{
-    struct arena arena;
-    arena_init(&arena);
-    Gemel__OpRoute **routes = NULL;
-    size_t count = 0;
-    struct error error = {0};
-    const char *instance = wire_argument(request, "to-instance");
-    int result = registry_plan_failover(control->registry, wire_argument(request, "pipeline"), NULL,
-                                        instance != NULL && instance[0] == '1' ? 1 : 0, false, "failover", &arena,
-                                        &routes, &count, &error);
-    wait->failed = result != 0;
-    wait->acknowledgements = result == 0 ? count : 0;
-    for (size_t i = 0; i < wait->acknowledgements; i++) {
-        Gemel__Op op = GEMEL__OP__INIT;
-        op.author = (char *)(uintptr_t) "operator";
-        op.body_case = GEMEL__OP__BODY_ROUTE;
-        op.route = routes[i];
-        propose(control, &op, wait->tag, node_wall_ns(world, control->node));
-    }
-    if (wait->acknowledgements == 0)
-        finish_wait(world, control, wait);
-    arena_fini(&arena);
-}
-
-static void hand_to_procmgr(struct world *world, struct control *control, struct wait *wait,
-                            const Gemel__Envelope *message)
-{
-    const struct peer *peer = peers_find(&control->peers, registry_procmgr(control->registry));
-    Gemel__Envelope envelope = GEMEL__ENVELOPE__INIT;
-    envelope.request_id = wait->tag;
-    envelope.body_case = GEMEL__ENVELOPE__BODY_ADMIN_REQUEST;
-    envelope.admin_request = message->admin_request;
-    if (peer != NULL && post_answer(world, &peer->address, control->node, &envelope) == 0)
-        return;
-    wait->failed = true;
-    finish_wait(world, control, wait);
-}
-
-static void on_admin_request(struct world *world, struct control *control, const struct address *origin,
-                             const Gemel__Envelope *message)
-{
-    struct pair_status status;
-    pair_get_status(control->pair, &status);
-    if (!status.acting) {
-        answer_admin(world, control, origin, message->request_id, 4);
-        return;
-    }
-    const Gemel__AdminRequest *request = message->admin_request;
-    struct wait *wait = add_wait(control, origin, message->request_id);
-    if (strcmp(request->verb, "sim.note") == 0)
-        note(world, control, wait, request);
-    else if (strcmp(request->verb, "config.apply") == 0)
-        apply_configuration(world, control, wait);
-    else if (strcmp(request->verb, "route.set") == 0)
-        set_route(world, control, wait, request);
-    else
-        hand_to_procmgr(world, control, wait, message);
-}
-
-/* The process manager's answer: what it wants logged is logged before the operator hears of it. */
-static void on_admin_reply(struct world *world, struct control *control, const Gemel__Envelope *message)
-{
-    struct wait *wait = find_wait(control, message->request_id);
-    if (wait == NULL || wait->acknowledgements > 0)
-        return;
-    const Gemel__AdminReply *reply = message->admin_reply;
-    wait->failed = reply->exit_code != 0;
-    wait->acknowledgements = reply->n_wanted;
-    for (size_t i = 0; i < reply->n_wanted; i++) {
-        Gemel__Op op = GEMEL__OP__INIT;
-        op.author = (char *)(uintptr_t) "operator";
-        op.body_case = GEMEL__OP__BODY_WANTED;
-        op.wanted = reply->wanted[i];
-        propose(control, &op, wait->tag, node_wall_ns(world, control->node));
-    }
-    if (reply->n_wanted == 0)
-        finish_wait(world, control, wait);
-}
-
-static void on_acknowledged(struct world *world, struct control *control, uint64_t tag)
-{
-    struct wait *wait = find_wait(control, tag);
-    if (wait != NULL && wait->acknowledgements > 0 && --wait->acknowledgements == 0)
-        finish_wait(world, control, wait);
-}
-
-static void on_refused(struct world *world, struct control *control, uint64_t tag)
-{
-    struct wait *wait = find_wait(control, tag);
-    if (wait == NULL)
-        return;
-    wait->failed = true;
-    on_acknowledged(world, control, tag);
 }
 
 /* ---- the store */
@@ -295,7 +66,7 @@ static void submit_pair_job(struct world *world, struct control *control, const 
         state_clear(control->state);
         control->applied_index = 0;
         control->rows_broken = false;
-        add_work(control, (struct work){.kind = WORK_STATE_CHANGED});
+        sim_control_add_work(control, (struct work){.kind = WORK_STATE_CHANGED});
     }
     if (world->cluster->tooth == TOOTH_DROPPED_DIVERGENCE)
         content->diverged = false;
@@ -315,7 +86,7 @@ static void apply_committed(struct world *world, struct control *control, const 
         disk_submit(world, control->disk, control->node, &job);
     }
     state_changes_reset(&control->changes);
-    add_work(control, (struct work){.kind = WORK_STATE_CHANGED});
+    sim_control_add_work(control, (struct work){.kind = WORK_STATE_CHANGED});
 }
 
 /* ---- the pair */
@@ -367,23 +138,22 @@ static void carry_out_pair(struct world *world, struct control *control, const s
         break;
     case PAIR_ACTION_LEADING:
         story_decision(&world->story, "LEADS in epoch %" PRIx64 ": %s", action->role.epoch, action->role.why);
-        judge_on_leading(world, control->node, action->role.epoch);
-        add_work(control, (struct work){.kind = WORK_ROLE, .leading = true, .number = action->role.epoch});
+        sim_control_add_work(control, (struct work){.kind = WORK_ROLE, .leading = true, .number = action->role.epoch});
         break;
     case PAIR_ACTION_FOLLOWING:
         story_decision(&world->story, "FOLLOWS '%s': %s", action->role.leader, action->role.why);
-        add_work(control, (struct work){.kind = WORK_ROLE});
+        sim_control_add_work(control, (struct work){.kind = WORK_ROLE});
         break;
     case PAIR_ACTION_ACKNOWLEDGED:
         story_decision(&world->story, "acknowledge %" PRIu64 "%s", action->acknowledged.index,
                        action->acknowledged.solo ? " (one host only)" : "");
         judge_on_acknowledged(world, control->node, sim_control_log(control->node), action->acknowledged.index,
                               action->acknowledged.solo);
-        on_acknowledged(world, control, action->acknowledged.tag);
+        sim_command_on_acknowledged(world, control, action->acknowledged.tag);
         break;
     case PAIR_ACTION_REFUSED:
         story_decision(&world->story, "refuse: %s", action->refused.sentence);
-        on_refused(world, control, action->refused.tag);
+        sim_command_on_refused(world, control, action->refused.tag);
         break;
     case PAIR_ACTION_LOG:
         story_decision(&world->story, "say '%s'", action->log.sentence);
@@ -395,9 +165,19 @@ static void carry_out_pair(struct world *world, struct control *control, const s
     }
 }
 
+/* Who has won an epoch leads in it, before it acts. */
+static void watch_leader(struct world *world, const struct control *control)
+{
+    struct pair_status status;
+    pair_get_status(control->pair, &status);
+    if (status.state == PAIR_LEADING)
+        judge_on_leading(world, control->node, status.epoch);
+}
+
 static void step_pair(struct world *world, struct control *control, const struct pair_event *event)
 {
     int result = pair_step(control->pair, event, &control->pair_actions);
+    watch_leader(world, control);
     if (result == -EINVAL)
         judge_fail(world, "%s: the pair says that event %d makes no sense", control->node->name, (int)event->type);
     for (size_t i = 0; i < control->pair_actions.count; i++)
@@ -416,7 +196,7 @@ static void send_to_peer(struct world *world, struct control *control, uint64_t 
         tell_sent(world, peer->address.channel->dialler, envelope);
     if (peer != NULL && post_answer(world, &peer->address, control->node, envelope) == 0)
         return;
-    add_work(control, (struct work){.kind = WORK_GONE, .number = number});
+    sim_control_add_work(control, (struct work){.kind = WORK_GONE, .number = number});
     peers_forget(&control->peers, number);
 }
 
@@ -434,10 +214,10 @@ static void step_registry(struct world *world, struct control *control, struct r
             send_to_peer(world, control, action->send.peer, action->send.envelope);
             break;
         case REGISTRY_ACTION_PROPOSE:
-            propose(control, action->propose, 0, node_wall_ns(world, control->node));
+            sim_command_propose(world, control, action->propose, 0);
             break;
         case REGISTRY_ACTION_STALE_EPOCH:
-            add_work(control, (struct work){.kind = WORK_STALE, .number = action->epoch_now});
+            sim_control_add_work(control, (struct work){.kind = WORK_STALE, .number = action->epoch_now});
             break;
         case REGISTRY_ACTION_LOG:
             story_decision(&world->story, "say '%s'", action->log.sentence);
@@ -624,10 +404,10 @@ static void on_envelope(struct world *world, struct control *control, struct cha
         event.message = message;
         step_pair(world, control, &event);
     } else if (message->body_case == GEMEL__ENVELOPE__BODY_ADMIN_REQUEST) {
-        on_admin_request(world, control, &address, message);
+        sim_command_on_request(world, control, &address, message);
         drain_work(world, control);
     } else if (message->body_case == GEMEL__ENVELOPE__BODY_ADMIN_REPLY) {
-        on_admin_reply(world, control, message);
+        sim_command_on_reply(world, control, message);
         drain_work(world, control);
     } else {
         struct registry_event event = {.type = REGISTRY_EVENT_MESSAGE};

@@ -452,6 +452,8 @@ static void on_envelope(struct world *world, struct gateway *gateway, const stru
         event.daemon.host = number;
         event.daemon.incarnation = message->incarnation;
         event.daemon.reports = is_pong ? NULL : message->process_reports;
+        if (!is_pong && world->cluster->tooth == TOOTH_DEAF_GATEWAY && !message->process_reports->full)
+            return;
     } else {
         return;
     }

@@ -189,9 +189,8 @@ void node_wake_at(struct world *world, struct node *node, int64_t at_ms)
         node->wakeup_at_us = INT64_MAX;
         return;
     }
-    int64_t at_us = at_ms * US_PER_MS - world->hosts[node->host].monotonic_offset_us;
-    if (at_us < world->now_us)
-        at_us = world->now_us;
+    bool is_due = at_ms <= node_now_ms(world, node);
+    int64_t at_us = is_due ? world->now_us : at_ms * US_PER_MS - world->hosts[node->host].monotonic_offset_us;
     if (at_us == node->wakeup_at_us)
         return;
     node->wakeup_at_us = at_us;
