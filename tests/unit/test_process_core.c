@@ -383,7 +383,7 @@ static void test_a_missed_watchdog_kills_and_restarts(void **state)
     assert_int_equal(wake(bed), 500);
     assert_true(report(bed, RDB)->hung);
     assert_int_equal(action(bed, DAEMON_ACTION_KILL)->kill.signal, SIGKILL);
-    exits(bed, RDB, 77, 0, SIGKILL);
+    exits(bed, RDB, 77, 0, 0); /* it was on its way out by itself: a failure all the same */
     assert_non_null(action(bed, DAEMON_ACTION_SPAWN));
 }
 
