@@ -351,7 +351,7 @@ static int check_port(const char *host, uint32_t port, struct error *error)
     int fd = socket(addresses->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
         bind(fd, addresses->ai_addr, addresses->ai_addrlen) != 0 && errno == EADDRINUSE)
-        result = error_set(error, -EADDRINUSE, "port %u of %s is taken by another program", (unsigned)port, host);
+        result = error_set(error, -EADDRINUSE, "port %u of %s is in use by another program", (unsigned)port, host);
     if (fd >= 0)
         close(fd);
     freeaddrinfo(addresses);

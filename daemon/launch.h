@@ -34,7 +34,7 @@ int launch_find_run_base(const char *home, const char *hash, char *folder, size_
 
 /* Prepares everything that can be prepared in the parent, so that the child only does system calls. Removes (moves
  * aside) the process's GEMEL_RUN. Returns 0; a negative errno with a sentence such as "cannot execute foo: not found
- * beside our programs nor in PATH", "port 5010 of 127.0.0.1 is taken by another program". */
+ * beside our programs nor in PATH", "port 5010 of 127.0.0.1 is in use by another program". */
 int launch_prepare(struct launch *launch, const struct launch_site *site, const Gemel__ProcessSpec *spec,
                    struct token token, struct arena *arena, struct error *error);
 

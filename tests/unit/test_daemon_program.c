@@ -411,7 +411,7 @@ static void test_a_port_that_is_taken_is_a_sentence_in_the_report(void **state)
     spec.readiness = GEMEL__READINESS__READINESS_TCP_PORT;
     order_command(bed, command, 2, &spec);
     WAIT_FOR(bed, is_in(bed, BACKOFF));
-    snprintf(expected, sizeof expected, "port %d of 127.0.0.1 is taken by another program", bed->daemon_port);
+    snprintf(expected, sizeof expected, "port %d of 127.0.0.1 is in use by another program", bed->daemon_port);
     assert_string_equal(bed->report->why, expected);
 }
 
