@@ -465,7 +465,9 @@ static int step_daemon(struct daemon_core *core, const struct daemon_event *even
         return 0;
     case DAEMON_EVENT_ADOPT:
         result = event->process != NULL ? find_or_add(core, event->process, touched) : -EINVAL;
-        return result == 0 ? process_adopt(*touched, &event->adopt, step) : result;
+        if (result == 0)
+            process_adopt(*touched, &event->adopt, step);
+        return result;
     case DAEMON_EVENT_ORDERS:
         return on_orders(core, event, step);
     case DAEMON_EVENT_EPOCH_STORED:

@@ -295,7 +295,8 @@ static void settle(struct process *process, enum restart_end end, const struct p
         return;
     }
     if (process->spec == NULL) {
-        park(process, PROCESS_STATE_FAILED, step, why);
+        process->wanted = false; /* adopted without its order, which did not reach the disk: the next order tells */
+        enter(process, PROCESS_STATE_STOPPED, step, why);
         return;
     }
     switch (restart_decide(process->spec->restart, end)) {
@@ -391,14 +392,6 @@ int process_spawned(struct process *process, struct token token, int32_t pid, co
     return 0;
 }
 
-static bool replace_when_other(char **target, const char *text)
-{
-    if (text == NULL || strcmp(*target, text) == 0)
-        return false;
-    process_set_string(target, text);
-    return true;
-}
-
 static void extend(struct process *process, int64_t extend_us, const struct process_step *step)
 {
     int64_t until_ms = step->now_ms + extend_us / 1000;
@@ -411,9 +404,9 @@ int process_notified(struct process *process, const struct daemon_notify *notify
 {
     if (process->pid == 0)
         return -EINVAL;
-    bool news = replace_when_other(&process->status, notify->status);
-    news |= replace_when_other(&process->endpoint, notify->endpoint);
-    news |= replace_when_other(&process->stale, notify->stale);
+    bool news = process_replace_string(&process->status, notify->status);
+    news |= process_replace_string(&process->endpoint, notify->endpoint);
+    news |= process_replace_string(&process->stale, notify->stale);
     if (notify->has_lag && notify->lag_rows != process->lag_rows) {
         process->lag_rows = notify->lag_rows;
         process_touch(process);
@@ -557,15 +550,14 @@ static void adopt_dead(struct process *process, const struct process_step *step,
     settle(process, judge(process), step, "exited: unknown, no daemon was there");
 }
 
-int process_adopt(struct process *process, const struct daemon_adopt *adopt, const struct process_step *step)
+void process_adopt(struct process *process, const struct daemon_adopt *adopt, const struct process_step *step)
 {
     if (adopt->spec != NULL)
         process_set_spec(process, adopt->spec);
-    if (adopt->wanted && process->spec == NULL && adopt->run != DAEMON_RUN_ALIVE)
-        return -EINVAL;
+    bool is_known = process->spec != NULL || adopt->run == DAEMON_RUN_ALIVE;
     /* Nobody orders a control: one that this host's daemon had started runs until it says that it stops. */
     bool is_control = process->kind == PROCESS_KIND_CONTROL;
-    process->wanted = is_control ? adopt->run != DAEMON_RUN_NONE && !adopt->stopping : adopt->wanted;
+    process->wanted = is_control ? adopt->run != DAEMON_RUN_NONE && !adopt->stopping : is_known && adopt->wanted;
     process->parked = adopt->parked;
     process->placement = adopt->placement;
     process->clear_failed = adopt->clear_failed;
@@ -590,7 +582,6 @@ int process_adopt(struct process *process, const struct daemon_adopt *adopt, con
             start(process, step, "wanted when this daemon started");
         break;
     }
-    return 0;
 }
 
 /* ---- time */

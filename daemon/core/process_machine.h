@@ -149,8 +149,9 @@ bool process_is_running(const struct process *process);
 /* Replaces the spec (copied). Used at the next start. Returns whether it differs. */
 bool process_set_spec(struct process *process, const Gemel__ProcessSpec *spec);
 
-/* What the daemon's store and /proc say at its start. Returns 0; -EINVAL when wanted without a spec. */
-int process_adopt(struct process *process, const struct daemon_adopt *adopt, const struct process_step *step);
+/* What the daemon's store and /proc say at its start. Without a spec (the order did not reach the disk) a living run is
+ * kept, but not started again before an order tells how. */
+void process_adopt(struct process *process, const struct daemon_adopt *adopt, const struct process_step *step);
 
 /* What an order says. Strings and the spec are borrowed. */
 struct process_order {

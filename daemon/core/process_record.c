@@ -15,6 +15,14 @@ void process_set_string(char **target, const char *text)
     *target = copy;
 }
 
+bool process_replace_string(char **target, const char *text)
+{
+    if (text == NULL || strcmp(*target, text) == 0)
+        return false;
+    process_set_string(target, text);
+    return true;
+}
+
 void process_touch(struct process *process)
 {
     process->sequence++;

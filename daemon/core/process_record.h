@@ -8,6 +8,9 @@
 /* Replaces an owned string by a copy of `text` (borrowed; NULL: empty). */
 void process_set_string(char **target, const char *text);
 
+/* The same when `text` differs; NULL leaves it. Returns whether it did. */
+bool process_replace_string(char **target, const char *text);
+
 /* Marks a change: the next step's end reports it. */
 void process_touch(struct process *process);
 

@@ -339,7 +339,8 @@ static void test_a_killed_process_is_back_and_its_last_words_are_told(void **sta
 static void test_a_daemon_that_was_killed_adopts_what_runs(void **state)
 {
     struct bed *bed = *state;
-    order_line(bed, "echo one; read line; echo two; exec sleep 1000", GEMEL__READINESS__READINESS_NOW, 0);
+    static const char line[] = "echo one; read line; echo two; exec sleep 1000";
+    order_line(bed, line, GEMEL__READINESS__READINESS_NOW, 0);
     WAIT_FOR(bed, is_in(bed, READY));
     pid_t pid = bed->report->pid;
     uint64_t start = bed->report->start;
@@ -352,6 +353,7 @@ static void test_a_daemon_that_was_killed_adopts_what_runs(void **state)
     assert_int_equal(bed->report->pid, pid);
     assert_int_equal(bed->report->start, start);
     assert_true(bed->report->was_unattended);
+    order_line(bed, line, GEMEL__READINESS__READINESS_NOW, 0); /* as a control does to each daemon that comes */
     kill(pid, SIGKILL);
     WAIT_FOR(bed, is_in(bed, READY) && bed->report->pid != pid);
     assert_true(bed->report->exited && bed->report->start > start);
@@ -368,6 +370,7 @@ static void test_what_died_while_no_daemon_was_there_is_started_again(void **sta
     kill(pid, SIGKILL);
     assert_int_equal(waitpid(pid, NULL, 0), pid);
     start_daemon(bed);
+    order_line(bed, "exec sleep 1000", GEMEL__READINESS__READINESS_NOW, 0);
     WAIT_FOR(bed, is_in(bed, READY) && bed->report->pid != pid);
     assert_true(bed->report->exit_unknown);
     prctl(PR_SET_CHILD_SUBREAPER, 0);
