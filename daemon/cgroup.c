@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +17,8 @@ enum {
     EVENTS_BYTES = 256,
     CGROUP_MODE = 0755
 };
+
+static const char PREFIX[] = "gemel-"; /* of the folder of one home */
 
 /* Line of mountinfo: id parent major:minor root mount-point options ... - type source super-options. */
 static bool find_mount(char *mount_point, size_t size)
@@ -53,30 +56,68 @@ static bool find_own(char *path, size_t size)
     return found;
 }
 
-/* Removes the folders of processes that have none, and with them those that are used up. */
-static void remove_empty(const struct cgroup_base *base)
+/* Removes the folders of processes that have none, and with them those that are used up. Closes the descriptor. */
+static void remove_empty(int base_fd)
 {
-    DIR *folder = opendir(base->folder);
+    DIR *folder = fdopendir(base_fd);
     const struct dirent *entry = NULL;
     while (folder != NULL && (entry = readdir(folder)) != NULL)
         if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
             unlinkat(dirfd(folder), entry->d_name, AT_REMOVEDIR);
     if (folder != NULL)
         closedir(folder);
+    else
+        close(base_fd);
+}
+
+/* A daemon that was killed leaves its empty folders: whoever comes next on this machine removes them. A living one
+ * holds a lock on its own. */
+static void remove_left_over(const char *parent, const char *own)
+{
+    DIR *folder = opendir(parent);
+    const struct dirent *entry = NULL;
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) != 0 || strcmp(entry->d_name, own) == 0)
+            continue;
+        int base_fd = openat(dirfd(folder), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (base_fd >= 0 && flock(base_fd, LOCK_EX | LOCK_NB) == 0) {
+            remove_empty(base_fd);
+            unlinkat(dirfd(folder), entry->d_name, AT_REMOVEDIR);
+        } else if (base_fd >= 0) {
+            close(base_fd);
+        }
+    }
+    if (folder != NULL)
+        closedir(folder);
+}
+
+static void take_base(struct cgroup_base *base, const char *folder)
+{
+    text_copy(base->folder, sizeof base->folder, folder);
+    base->lock_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (base->lock_fd >= 0)
+        flock(base->lock_fd, LOCK_EX | LOCK_NB);
+    int base_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (base_fd >= 0)
+        remove_empty(base_fd);
 }
 
 void cgroup_open(struct cgroup_base *base, const char *hash)
 {
     char mount_point[CGROUP_PATH_BYTES];
     char own[CGROUP_PATH_BYTES];
-    *base = (struct cgroup_base){0};
+    *base = (struct cgroup_base){.lock_fd = -1};
     if (!find_mount(mount_point, sizeof mount_point) || !find_own(own, sizeof own)) {
         text_copy(base->why, sizeof base->why, "no cgroup v2 is mounted");
         return;
     }
-    char folder[3 * CGROUP_PATH_BYTES];
-    snprintf(folder, sizeof folder, "%s%s/gemel-%s", mount_point, own, hash);
+    char parent[2 * CGROUP_PATH_BYTES];
+    char name[CGROUP_PATH_BYTES];
+    char folder[sizeof parent + sizeof name];
     char kill_file[sizeof folder + 16];
+    snprintf(parent, sizeof parent, "%s%s", mount_point, own);
+    snprintf(name, sizeof name, "%s%s", PREFIX, hash);
+    snprintf(folder, sizeof folder, "%s/%s", parent, name);
     snprintf(kill_file, sizeof kill_file, "%s/cgroup.kill", folder);
     if (strlen(folder) >= sizeof base->folder)
         text_copy(base->why, sizeof base->why, "the path of our cgroup is too long");
@@ -85,17 +126,19 @@ void cgroup_open(struct cgroup_base *base, const char *hash)
     else if (access(kill_file, W_OK) != 0)
         text_copy(base->why, sizeof base->why, "the kernel has no cgroup.kill");
     else
-        text_copy(base->folder, sizeof base->folder, folder);
+        take_base(base, folder);
     if (base->folder[0] != '\0')
-        remove_empty(base);
+        remove_left_over(parent, name);
 }
 
 void cgroup_close(struct cgroup_base *base)
 {
     if (base->folder[0] == '\0')
         return;
-    remove_empty(base);
+    if (base->lock_fd >= 0)
+        remove_empty(base->lock_fd);
     rmdir(base->folder);
+    base->lock_fd = -1;
     base->folder[0] = '\0';
 }
 

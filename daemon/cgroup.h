@@ -12,6 +12,7 @@ enum {
 struct cgroup_base {
     char folder[CGROUP_PATH_BYTES]; /* below it, one folder a process; empty: there is no cgroup v2 that we may write */
     char why[CGROUP_PATH_BYTES];    /* not, for the log */
+    int lock_fd;                    /* of the folder: says that a daemon lives; -1: none */
 };
 
 /* Finds the hierarchy in /proc/self/mountinfo, makes `gemel-HASH` below the daemon's own cgroup and removes what is

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,11 +16,11 @@
 #include "common/wire/wire.h"
 #include "daemon/leftover.h"
 #include "daemon/output.h"
+#include "daemon/run_base.h"
 #include "daemon/spawn.h"
 
 enum {
     PATH_BYTES = 512,
-    TRASH_DESCRIPTORS = 16,
     CGROUPS_DROPPED = 8 /* used up ones that are looked at; a process in the kernel keeps one for a while */
 };
 
@@ -74,18 +73,10 @@ struct trash {
 
 /* ---- removing folders */
 
-static int remove_one(const char *path, const struct stat *found, int kind, struct FTW *place)
-{
-    (void)found;
-    (void)kind;
-    (void)place;
-    return remove(path) != 0 && errno != ENOENT ? -1 : 0;
-}
-
 static void remove_folder(uv_work_t *work)
 {
     struct trash *trash = work->data;
-    nftw(trash->path, remove_one, TRASH_DESCRIPTORS, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+    run_base_remove(trash->path);
 }
 
 static void on_removed(uv_work_t *work, int status)

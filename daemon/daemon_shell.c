@@ -24,6 +24,7 @@
 #include "daemon/launch.h"
 #include "daemon/notify_socket.h"
 #include "daemon/probe.h"
+#include "daemon/run_base.h"
 #include "daemon/runs.h"
 
 enum {
@@ -518,7 +519,7 @@ static int prepare_places(struct daemon_shell *self, struct error *error)
     if (result == 0)
         result = daemon_place_address(&self->program->loop, self->settings->host, &self->address, error);
     if (result == 0)
-        result = launch_find_run_base(home->folder, hash, self->run_base, sizeof self->run_base, error);
+        result = run_base_open(home->folder, hash, self->run_base, sizeof self->run_base, error);
     cgroup_open(&self->cgroups, hash);
     if (self->cgroups.folder[0] == '\0')
         log_info("No cgroups: processes are killed by group and token [ Why: %s ]", self->cgroups.why);
@@ -677,7 +678,8 @@ void daemon_shell_destroy(struct daemon_shell **shell)
     daemon_store_close(&self->store);
     runs_close(&self->runs);
     cgroup_close(&self->cgroups);
-    rmdir(self->run_base); /* when nothing runs */
+    if (self->run_base[0] != '\0')
+        run_base_close(self->run_base);
     daemon_core_destroy(&self->core);
     daemon_actions_fini(&self->actions);
     struct result *result = NULL;

@@ -3,7 +3,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <grp.h>
-#include <linux/magic.h>
 #include <netdb.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -11,7 +10,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "common/base/assert.h"
@@ -126,21 +124,6 @@ int launch_read_limit(const char *name, const char *value, struct spawn_limit *l
 }
 
 /* ---- folders */
-
-int launch_find_run_base(const char *home, const char *hash, char *folder, size_t size, struct error *error)
-{
-    struct statfs found;
-    bool is_tmpfs = statfs("/dev/shm", &found) == 0 && found.f_type == TMPFS_MAGIC && access("/dev/shm", W_OK) == 0;
-    int length =
-        is_tmpfs ? snprintf(folder, size, "/dev/shm/gemel-%s", hash) : snprintf(folder, size, "%s/run/processes", home);
-    if (length < 0 || (size_t)length >= size)
-        return error_set(error, -ENAMETOOLONG, "the path of the run folder is too long");
-    int result = home_make_folder(folder, FOLDER_MODE);
-    /* Processes may run as other users: they pass through, they do not look around. */
-    if (result == 0 && chmod(folder, 0711) != 0)
-        result = -errno;
-    return result == 0 ? 0 : error_set(error, result, "cannot make the folder %s: %s", folder, strerror(-result));
-}
 
 /* The process's memory-like state is not kept: the folder is moved aside, because removing what a database left there
  * takes longer than a start. */

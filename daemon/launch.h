@@ -28,10 +28,6 @@ struct launch {
     const char *warning;          /* what was left out, such as CPUs that do not exist; NULL: nothing */
 };
 
-/* Finds the folder for GEMEL_RUN: /dev/shm/gemel-HASH when that is a tmpfs, else HOME/run/processes; makes it.
- * `hash` (borrowed) tells the homes of one machine apart. Returns 0 or a negative errno with a sentence. */
-int launch_find_run_base(const char *home, const char *hash, char *folder, size_t size, struct error *error);
-
 /* Prepares everything that can be prepared in the parent, so that the child only does system calls. Removes (moves
  * aside) the process's GEMEL_RUN. Returns 0; a negative errno with a sentence such as "cannot execute foo: not found
  * beside our programs nor in PATH", "port 5010 of 127.0.0.1 is in use by another program". */

@@ -322,9 +322,10 @@ static off_t log_size(const struct bed *bed)
 static void test_a_killed_process_is_back_and_its_last_words_are_told(void **state)
 {
     struct bed *bed = *state;
+    static const char words[] = NAME " on 127.0.0.1\ndying\n";
     order_line(bed, "echo \"$GEMEL_PROCESS on $GEMEL_HOST\"; echo dying >&2; exec sleep 1000",
                GEMEL__READINESS__READINESS_NOW, 0);
-    WAIT_FOR(bed, is_in(bed, READY) && log_size(bed) > 20);
+    WAIT_FOR(bed, is_in(bed, READY) && log_size(bed) == (off_t)strlen(words));
     pid_t pid = bed->report->pid;
     uint64_t start = bed->report->start;
     kill(pid, SIGKILL);
@@ -333,7 +334,7 @@ static void test_a_killed_process_is_back_and_its_last_words_are_told(void **sta
     assert_int_equal(bed->report->exit_signal, SIGKILL);
     assert_int_equal(bed->report->restarts, 1);
     assert_true(bed->report->start > start);
-    assert_string_equal(bed->last_words, NAME " on 127.0.0.1\ndying\n");
+    assert_string_equal(bed->last_words, words);
 }
 
 static void test_a_daemon_that_was_killed_adopts_what_runs(void **state)

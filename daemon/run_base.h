@@ -1,0 +1,21 @@
+/* The folder that holds every GEMEL_RUN of a home: /dev/shm/gemel-HASH where that is a tmpfs, else HOME/run/processes.
+ * Shell only. A link `.home` in it names the home, so that what a home left in memory can be removed when it is gone.
+ */
+#ifndef GEMEL_DAEMON_RUN_BASE_H
+#define GEMEL_DAEMON_RUN_BASE_H
+
+#include <stddef.h>
+
+#include "common/base/error.h"
+
+/* Finds and makes the folder, and removes those of homes that do not exist any more. `hash` (borrowed) tells the homes
+ * of one machine apart. Returns 0 or a negative errno with a sentence. */
+int run_base_open(const char *home, const char *hash, char *folder, size_t size, struct error *error);
+
+/* Removes the folder when no process has anything in it. */
+void run_base_close(const char *folder);
+
+/* Removes a folder with all in it, as far as that can be. May take long. */
+void run_base_remove(const char *folder);
+
+#endif
