@@ -154,34 +154,6 @@ static void test_the_control_is_started_again_unless_it_said_that_it_stops(void 
     assert_int_equal(report(bed, DAEMON_CONTROL)->pid, 60);
 }
 
-static void test_a_control_that_the_former_daemon_started_is_adopted_and_started_again(void **state)
-{
-    struct bed *bed = *state;
-    struct daemon_adopt what = {.run = DAEMON_RUN_ALIVE, .token = {.start = 42}, .pid = 50};
-    struct daemon_event event = {.type = DAEMON_EVENT_ADOPT, .process = DAEMON_CONTROL, .adopt = what};
-    assert_int_equal(step(bed, event), 0);
-    assert_null(action(bed, DAEMON_ACTION_KILL));
-    assert_int_equal(
-        step(bed, (struct daemon_event){.type = DAEMON_EVENT_LINKED, .process = DAEMON_CONTROL, .linked = {.pid = 50}}),
-        0);
-    assert_int_equal(report(bed, DAEMON_CONTROL)->state, GEMEL__PROCESS_STATE__PROCESS_READY);
-    exits(bed, DAEMON_CONTROL, 50, 0, SIGKILL);
-    assert_non_null(action(bed, DAEMON_ACTION_SPAWN));
-}
-
-static void test_a_control_that_died_unattended_is_started_again_unless_it_had_said_that_it_stops(void **state)
-{
-    struct bed *bed = *state;
-    struct daemon_adopt what = {.run = DAEMON_RUN_DEAD, .token = {.start = 42}, .stopping = true};
-    step(bed, (struct daemon_event){.type = DAEMON_EVENT_ADOPT, .process = DAEMON_CONTROL, .adopt = what});
-    assert_null(action(bed, DAEMON_ACTION_SPAWN));
-    teardown(state);
-    setup(state);
-    what.stopping = false;
-    step(bed, (struct daemon_event){.type = DAEMON_EVENT_ADOPT, .process = DAEMON_CONTROL, .adopt = what});
-    assert_non_null(action(bed, DAEMON_ACTION_SPAWN));
-}
-
 static void test_the_process_manager_runs_always_until_it_is_stopped(void **state)
 {
     struct bed *bed = *state;
@@ -251,8 +223,6 @@ int main(void)
         CASE(test_an_unattended_end_that_was_announced_stays_stopped),
         CASE(test_after_a_reboot_what_was_wanted_starts_and_what_was_stopped_or_failed_stays),
         CASE(test_the_control_is_started_again_unless_it_said_that_it_stops),
-        CASE(test_a_control_that_the_former_daemon_started_is_adopted_and_started_again),
-        CASE(test_a_control_that_died_unattended_is_started_again_unless_it_had_said_that_it_stops),
         CASE(test_the_process_manager_runs_always_until_it_is_stopped),
         CASE(test_stop_all_ends_the_daemon_once_everything_is_gone_and_keeps_what_is_wanted),
         CASE(test_last_words_are_told_once),
