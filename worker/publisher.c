@@ -64,6 +64,7 @@ struct gemel_publisher {
     struct batch *batches; /* ring of BATCHES_MAX */
     uint64_t first;        /* sequence of the oldest in the buffer; == next_sequence: none */
     uint64_t next_sequence;
+    bool opened; /* next_sequence is known */
     uint64_t buffered_bytes;
     uint64_t buffer_bytes_max;
     uv_timer_t check;
@@ -179,13 +180,27 @@ static void on_redial(uv_timer_t *timer)
     dial(timer->data);
 }
 
+/* What we have not sent is there: rows of others would count as ours. */
+static void refuse_foreign(const struct tp *tp, uint64_t sequence)
+{
+    struct gemel_publisher *publisher = tp->publisher;
+    publisher->failure = -EEXIST;
+    snprintf(publisher->failure_sentence, sizeof publisher->failure_sentence,
+             "%s has batch %" PRIu64 " of publisher %s, which has sent up to %" PRIu64
+             " here: one publisher of a name at a time, and it starts when every instance is reached",
+             tp->name, sequence, publisher->name, publisher->next_sequence - 1);
+}
+
 static void take_published(struct tp *tp, const uint8_t *body, size_t size)
 {
     ProtobufCMessage *message = NULL;
     if (wire_unpack(&gemel__published__descriptor, body, size, &message) != 0)
         return;
     const Gemel__Published *published = (const Gemel__Published *)message;
-    if (strcmp(published->publisher, tp->publisher->name) == 0) {
+    bool ours = strcmp(published->publisher, tp->publisher->name) == 0;
+    if (ours && tp->publisher->opened && published->sequence >= tp->publisher->next_sequence) {
+        refuse_foreign(tp, published->sequence);
+    } else if (ours) {
         bool refused = published->late > tp->late;
         if (published->sequence != tp->acknowledged)
             tp->progress_ms = uv_now(&tp->publisher->loop);
@@ -471,6 +486,7 @@ int gemel_publisher_open(struct gemel_publisher **publisher, const struct gemel_
         return result;
     }
     made->first = made->next_sequence = most_acknowledged(made) + 1;
+    made->opened = true;
     *publisher = made;
     return 0;
 }

@@ -24,7 +24,8 @@ struct tp_publisher {
     struct link *link; /* NULL: not connected now */
     uint64_t synced;   /* acknowledged */
     uint64_t late;
-    bool told; /* of the latest fsync */
+    bool told;     /* of the latest fsync */
+    bool greeting; /* it waits to hear where it left off */
     UT_hash_handle hh;
 };
 
@@ -49,9 +50,14 @@ static struct tp_publisher *get_publisher(struct tp *tp, const char *name)
     return publisher;
 }
 
-static void send_published(const struct tp_publisher *publisher)
+/* A greeting waits until all that was accepted is durable, too: who is told less would give its numbers to other rows.
+ */
+static void send_published(const struct tp *tp, struct tp_publisher *publisher)
 {
     Gemel__Published published = GEMEL__PUBLISHED__INIT;
+    if (publisher->greeting && publisher->synced < marks_get(&tp->marks, publisher->name))
+        return;
+    publisher->greeting = false;
     published.publisher = (char *)(uintptr_t)publisher->name;
     published.sequence = publisher->synced;
     published.late = publisher->late;
@@ -161,7 +167,7 @@ void tp_on_synced(void *owner, uint64_t position, int result)
     }
     for (struct tp_publisher *publisher = tp->publishers; publisher != NULL; publisher = publisher->hh.next) {
         if (!publisher->told)
-            send_published(publisher);
+            send_published(tp, publisher);
         publisher->told = true;
     }
 }
@@ -176,9 +182,13 @@ void tp_greet_publisher(struct tp *tp, struct link *link)
         return;
     }
     struct tp_publisher *publisher = get_publisher(tp, name);
-    /* A second one of the same name takes over: the first is gone, or is told nothing more. */
+    /* A second one of the same name takes over. What the first one has sent and nobody has read yet must not be
+     * accepted after the second was told where to go on. */
+    if (publisher->link != NULL)
+        worker_link_cut(publisher->link);
     publisher->link = link;
-    send_published(publisher);
+    publisher->greeting = true;
+    send_published(tp, publisher);
 }
 
 void tp_forget_publisher(struct tp *tp, const struct link *link)
@@ -267,16 +277,18 @@ void tp_take_publish(struct tp *tp, struct link *link, const struct frame_header
     }
     uint64_t have = marks_get(&tp->marks, batch->publisher);
     struct tp_publisher *publisher = get_publisher(tp, batch->publisher);
-    if (batch->sequence == have + 1) {
+    if (publisher->link != link) {
+        log_refusal(tp, batch->publisher, "another connection of this publisher has taken over");
+    } else if (batch->sequence == have + 1) {
         take_in_sequence(tp, link, batch, header, body);
     } else if (batch->sequence <= have) {
         tp->doubled++;
-        send_published(publisher);
+        send_published(tp, publisher);
     } else {
         /* What is missing before it may be at a peer; the publisher sends this one again when it has heard. */
         tp->late++;
         publisher->late++;
-        send_published(publisher);
+        send_published(tp, publisher);
         peers_ask(tp);
     }
     wire_free(message);
