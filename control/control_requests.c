@@ -155,6 +155,7 @@ void control_request_to_procmgr(struct control *self, const struct asker *asker,
     struct request *request = add_request(self, asker, REQUEST_AT_PROCMGR);
     if (request == NULL)
         return;
+    control_step_registry(self, &(struct registry_event){.type = REGISTRY_EVENT_COMMAND});
     Gemel__Envelope envelope = GEMEL__ENVELOPE__INIT;
     envelope.request_id = request->number;
     envelope.body_case = GEMEL__ENVELOPE__BODY_ADMIN_REQUEST;

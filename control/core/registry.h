@@ -41,7 +41,8 @@ enum registry_event_type {
     REGISTRY_EVENT_ROLE,
     REGISTRY_EVENT_MESSAGE,
     REGISTRY_EVENT_PEER_GONE,
-    REGISTRY_EVENT_STATE_CHANGED
+    REGISTRY_EVENT_STATE_CHANGED,
+    REGISTRY_EVENT_COMMAND /* one is about to go to the process manager: it must see first what was applied before */
 };
 
 struct registry_event {

@@ -309,6 +309,9 @@ static int take_event(struct registry_core *core, const struct registry_event *e
         if (gone != NULL)
             drop_peer(core, gone);
         return 0;
+    case REGISTRY_EVENT_COMMAND:
+        core->input_sent_ms = INT64_MIN; /* what is due goes now */
+        return 0;
     case REGISTRY_EVENT_STATE_CHANGED:
         on_state_changed(core);
         return 0;

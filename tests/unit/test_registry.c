@@ -243,6 +243,28 @@ static void test_a_follower_observes_and_orders_nothing(void **given)
     assert_null(find_sent(world, DAEMON_A, GEMEL__ENVELOPE__BODY_REGISTRY));
 }
 
+static void test_a_command_is_decided_upon_what_was_applied_before_it(void **given)
+{
+    struct world *world = *given;
+    connect_procmgr(world);
+    lead(world, true);
+    Gemel__OpWanted wanted = GEMEL__OP_WANTED__INIT;
+    char *process = text(world, "P.0.rdb.0");
+    wanted.processes = &process;
+    wanted.n_processes = 1;
+    wanted.up = true;
+    Gemel__Op op = GEMEL__OP__INIT;
+    op.body_case = GEMEL__OP__BODY_WANTED;
+    op.wanted = &wanted;
+    apply(world, &op);
+    assert_null(find_sent(world, PROCMGR, GEMEL__ENVELOPE__BODY_PLAN_INPUT));
+    struct registry_event event = {.type = REGISTRY_EVENT_COMMAND};
+    assert_int_equal(step(world, &event), 0);
+    const struct registry_action *input = find_sent(world, PROCMGR, GEMEL__ENVELOPE__BODY_PLAN_INPUT);
+    assert_non_null(input);
+    assert_true(input->send.envelope->plan_input->wanted[0]->up);
+}
+
 static void test_a_plan_of_before_the_leadership_is_not_acted_upon(void **given)
 {
     struct world *world = *given;
@@ -416,6 +438,7 @@ int main(void)
         TEST(test_a_placement_that_does_not_come_true_is_proposed_again),
         TEST(test_orders_are_repeated_until_the_daemon_reports_what_was_asked),
         TEST(test_a_follower_observes_and_orders_nothing),
+        TEST(test_a_command_is_decided_upon_what_was_applied_before_it),
         TEST(test_a_plan_of_before_the_leadership_is_not_acted_upon),
         TEST(test_the_copy_with_the_higher_token_is_the_process),
         TEST(test_what_a_full_report_does_not_name_is_gone),
