@@ -16,6 +16,7 @@ struct open_node {
     size_t capacity;
     const char *anchor; /* NULL: none */
     const char *key;    /* of a map: read, its value is next; NULL: a key is next */
+    bool is_double;     /* that key was there before: its value is dropped */
     unsigned key_line;
     unsigned key_column;
 };
@@ -106,7 +107,8 @@ static void take_key(struct builder *builder, struct open_node *parent, const st
         add_last_mistake(builder, node->line, node->column, "a map has more than 5000 keys", node->text);
         return;
     }
-    if (has_key(parent, node->text, &line)) {
+    parent->is_double = has_key(parent, node->text, &line);
+    if (parent->is_double) {
         builder->mistake_count++;
         error_list_add(builder->mistakes, -EINVAL, builder->file, node->line, node->column,
                        "the key was given before, in line %u, got '%s'", line, node->text);
@@ -141,7 +143,9 @@ static void attach(struct builder *builder, const struct tree_node *node, unsign
         add_last_mistake(builder, line, column, "aliases make the document too large", tree_show(node));
         return;
     }
-    append_entry(parent, entry);
+    if (!parent->is_double)
+        append_entry(parent, entry);
+    parent->is_double = false;
 }
 
 static void on_scalar(struct builder *builder, const yaml_event_t *event)
@@ -297,6 +301,7 @@ static void build(struct builder *builder, const char *bytes, size_t length)
         yaml_event_t event;
         if (yaml_parser_parse(&parser, &event) == 0) {
             report_problem(builder, &parser, bytes, length);
+            builder->over = true;
             break;
         }
         on_event(builder, &event);
@@ -322,7 +327,7 @@ int tree_parse(struct tree *tree, const char *file, const char *bytes, size_t le
     }
     if (builder->mistake_count == 0 && builder->tree.root == NULL)
         add_mistake(builder, 1, 1, "the file is empty", "nothing");
-    int result = builder->mistake_count == 0 ? 0 : -EINVAL;
+    int result = builder->over || builder->tree.root == NULL ? -EINVAL : 0;
     if (result == 0)
         *tree = builder->tree;
     else

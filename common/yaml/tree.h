@@ -48,8 +48,10 @@ struct tree {
     const struct tree_node *root;
 };
 
-/* Parses `length` bytes (borrowed). `file` is for messages. Returns 0 and fills *tree (release with tree_fini), or
- * -EINVAL with at least one mistake added. */
+/* Parses `length` bytes (borrowed). `file` is for messages. Returns 0 and fills *tree (release with tree_fini) when all
+ * of it was read: mistakes may have been added even so (a double key, whose value is left out; a tag; a NUL byte), so
+ * that what is wrong beside them can be named in the same run. Returns -EINVAL with at least one mistake added when
+ * not. */
 int tree_parse(struct tree *tree, const char *file, const char *bytes, size_t length, struct error_list *mistakes);
 void tree_fini(struct tree *tree);
 

@@ -102,7 +102,9 @@ static void test_mistakes_of_a_pipeline_have_places_and_sentences(void **state)
         {P, HEAD X "  startup-timeout: 2d\n",
          P ":8:20: 'startup-timeout' wants whole milliseconds from 1ms to 86400000ms, got '2d'\n"},
         {P, HEAD X "  max-lag: -1\n", P ":8:12: 'max-lag' wants a number from 0 to 1000000000000, got '-1'\n"},
-        {P, HEAD X "  name: Q\n", P ":8:3: the key was given before, in line 2, got 'name'\n"},
+        {P, HEAD X "  name: Q\n  banana: true\n",
+         P ":8:3: the key was given before, in line 2, got 'name'\n" P
+           ":9:3: unknown key of a pipeline, got 'banana'\n"},
         {P, "pipeline:\n  name: 1x\n  type: stream\n  proc-layout: [{all: primary-server}]\n  processes:\n" X,
          P ":2:9: 'name' wants a name of letters, digits, '_' and '-' that starts with a letter, got '1x'\n"},
         {P, HEAD X "  taxonomy: {regoin: eu}\n",

@@ -125,10 +125,10 @@ static void read_file(struct reader *reader, const struct layout_file *file, str
     }
     draft->system_given = draft->system_given || kind == FILE_SYSTEM;
     size_t before = reader->mistakes->count + reader->mistakes->dropped;
-    if (tree_parse(&tree, reader->file, file->content, file->length, reader->mistakes) < 0) {
-        reader->mistake_count += reader->mistakes->count + reader->mistakes->dropped - before;
+    int result = tree_parse(&tree, reader->file, file->content, file->length, reader->mistakes);
+    reader->mistake_count += reader->mistakes->count + reader->mistakes->dropped - before;
+    if (result < 0)
         return;
-    }
     read_document(reader, kind, tree.root, draft);
     tree_fini(&tree);
 }
