@@ -156,12 +156,13 @@ static void judge_process(struct view *view, const struct seen *seen)
 {
     char sentence[REASON_BYTES];
     const bool lost = !seen->fresh || is_silent(view->facts, seen->host);
-    if (is_ready(seen) && !lost)
+    const struct seen *other = find_ready(view, seen);
+    /* That its daemon is silent was said, once for all of its processes. */
+    if (lost ? other != NULL : is_ready(seen))
         return;
     const char *state = lost ? "not heard of" : seen->state;
     const char *comma = seen->detail[0] != '\0' && !lost ? ", " : "";
     const char *detail = lost ? "" : seen->detail;
-    const struct seen *other = find_ready(view, seen);
     if (other != NULL && strcmp(other->host, seen->host) != 0)
         (void)snprintf(sentence, sizeof sentence, "%s would not survive the loss of %s: %s %s%s%s", seen->id.pipeline,
                        other->host, seen->name, state, comma, detail);
@@ -228,6 +229,15 @@ static void judge_gateways(struct view *view)
     }
 }
 
+/* Processes that run on a host, as far as anybody knows. */
+static size_t count_of(const struct view *view, const char *host)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < view->seen_count; i++)
+        count += strcmp(view->seen[i].host, host) == 0 && is_running(&view->seen[i]) ? 1 : 0;
+    return count;
+}
+
 static void judge_hosts(struct view *view)
 {
     const struct status_facts *facts = view->facts;
@@ -246,8 +256,12 @@ static void judge_hosts(struct view *view)
         answered += daemon->reply != NULL ? 1 : 0;
         if (daemon->reply != NULL)
             continue;
-        (void)snprintf(sentence, sizeof sentence, "the daemon of %s does not answer at %s: %s", daemon->name,
-                       daemon->address, daemon->why);
+        int length = snprintf(sentence, sizeof sentence, "the daemon of %s does not answer at %s: %s", daemon->name,
+                              daemon->address, daemon->why);
+        const size_t unheard = count_of(view, daemon->name);
+        if (unheard > 0 && length > 0 && (size_t)length < sizeof sentence)
+            (void)snprintf(sentence + length, sizeof sentence - (size_t)length,
+                           "; %zu processes there are not heard of", unheard);
         add_reason(view, STATUS_DEGRADED, sentence);
     }
     for (size_t i = 0; i < facts->control_count; i++) {
@@ -424,8 +438,8 @@ enum status_verdict status_view_build(const struct status_facts *facts, struct r
     view->report = report;
     gather(view);
     judge_gateways(view);
+    judge_hosts(view); /* the cause before what follows from it */
     judge_processes(view);
-    judge_hosts(view);
     say_verdict(view);
     say_limits(view);
     add_hosts(view);

@@ -165,8 +165,24 @@ static void test_a_silent_host_is_what_the_control_heard_last(void **state)
     set(scene->processes_b, 0, 2, B);
     set(scene->processes_b, 1, 2, B);
     assert_verdict(scene, STATUS_DEGRADED, 3,
-                   "DEGRADED: P would not survive the loss of " A ": P.1.rdb.0 not heard of");
+                   "DEGRADED: the daemon of " B " does not answer at " B
+                   ":2002: no answer in time; 2 processes there are not heard of");
+    assert_null(strstr(scene->report.reply.message, "would not survive"));
     assert_non_null(strstr(scene->report.reply.message, "2 processes are shown as the control heard of them last"));
+}
+
+static void test_what_no_other_host_has_ready_is_named_beside_the_silent_host(void **state)
+{
+    struct scene *scene = *state;
+    scene->daemons[1].reply = NULL;
+    scene->daemons[1].why = "no answer in time";
+    scene->facts.processes = &scene->daemon_b.reply;
+    set(scene->processes_a, 0, 1, "failed");
+    set(scene->processes_b, 0, 2, B);
+    set(scene->processes_b, 1, 2, B);
+    (void)status_view_build(&scene->facts, &scene->report);
+    assert_non_null(strstr(scene->report.reply.message, "P has no ready rdb.0: P.1.rdb.0 not heard of"));
+    assert_null(strstr(scene->report.reply.message, "tp.0 not heard of"));
 }
 
 static void test_without_a_control_it_says_so_and_shows_the_rest(void **state)
@@ -223,6 +239,7 @@ int main(void)
         TEST(test_queries_that_wait_are_down_and_come_first),
         TEST(test_no_gateway_at_all_is_down_and_one_of_two_is_degraded),
         TEST(test_a_silent_host_is_what_the_control_heard_last),
+        TEST(test_what_no_other_host_has_ready_is_named_beside_the_silent_host),
         TEST(test_without_a_control_it_says_so_and_shows_the_rest),
         TEST(test_nothing_that_answers_is_down),
         TEST(test_routes_away_from_home_are_shown_with_since),
