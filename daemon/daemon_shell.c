@@ -31,7 +31,8 @@ enum {
     BOOT_ID_BYTES = RUNS_BOOT_ID_BYTES,
     HASH_TEXT_BYTES = 9,
     RESULT_TEXT_BYTES = 1024,
-    NS_PER_S = 1000000000
+    NS_PER_S = 1000000000,
+    PROCMGR_HANG_TIMEOUTS = 3 /* until a process manager without a sign of life is taken for hung */
 };
 
 /* The result of an action, kept until the list that it stood in is carried out. */
@@ -443,6 +444,12 @@ static void on_admin(void *owner, const Gemel__AdminRequest *request, bool may_c
 
 /* ---- adoption */
 
+/* A control that ends on purpose empties its pid file. */
+static bool control_was_killed(const struct daemon_shell *self)
+{
+    return home_was_killed(&self->program->home, DAEMON_CONTROL);
+}
+
 static void adopt_one(struct daemon_shell *self, const char *process, struct daemon_adopt adopt,
                       const struct run_slot *slot)
 {
@@ -459,6 +466,8 @@ static void adopt_one(struct daemon_shell *self, const char *process, struct dae
     }
     if (adopt.run == DAEMON_RUN_ALIVE)
         self->adopted++;
+    if (adopt.run == DAEMON_RUN_DEAD && strcmp(process, DAEMON_CONTROL) == 0)
+        adopt.stopping = !control_was_killed(self); /* no daemon was there to be told */
     /* The process manager's specification is this daemon's own. */
     if (strcmp(process, DAEMON_PROCMGR) == 0)
         adopt.spec = NULL;
@@ -484,6 +493,16 @@ static bool is_ordered(const struct daemon_stored *stored, const char *process)
     return false;
 }
 
+/* A control that somebody else had started, or whose restart a former daemon still owed, left no run behind. */
+static void revive_control(struct daemon_shell *self)
+{
+    struct daemon_adopt dead = {.run = DAEMON_RUN_DEAD, .wanted = true, .why = "it did not end on purpose"};
+    struct daemon_event event = {.type = DAEMON_EVENT_ADOPT, .process = DAEMON_CONTROL, .adopt = dead};
+    const struct run_slot *slot = find_slot(self, DAEMON_CONTROL);
+    if (self->settings->node != 0 && (slot == NULL || slot->phase == RUN_FREE) && control_was_killed(self))
+        step(self, &event);
+}
+
 static void adopt_all(struct daemon_shell *self, const struct daemon_stored *stored)
 {
     size_t slots = runs_count(self->runs); /* those of former daemons: starting adds more */
@@ -496,6 +515,7 @@ static void adopt_all(struct daemon_shell *self, const struct daemon_stored *sto
         if (slot->phase != RUN_FREE && !is_ordered(stored, slot->process))
             adopt_one(self, slot->process, unknown, slot);
     }
+    revive_control(self);
     if (self->adopted > 0)
         log_info("Processes of an earlier daemon were adopted [ Count: %u ]", (unsigned)self->adopted);
 }
@@ -573,6 +593,8 @@ static int make_core(struct daemon_shell *self, const struct daemon_stored *stor
     daemon_place_own_spec(&control, DAEMON_CONTROL, control_command, self->program->home.folder, hang_timeout_ms);
     daemon_place_own_spec(&procmgr, DAEMON_PROCMGR, procmgr_command, self->program->home.folder, hang_timeout_ms);
     procmgr.readiness = GEMEL__READINESS__READINESS_NOW;
+    /* It has no link here that could be pinged, and a layout of thousands of processes takes it a moment. */
+    procmgr.watchdog_ms = PROCMGR_HANG_TIMEOUTS * hang_timeout_ms;
     bool has_control = self->settings->node != 0;
     struct daemon_core_config config = {
         .host = self->settings->host,

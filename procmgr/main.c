@@ -22,9 +22,12 @@
 
 enum {
     EXIT_FAILED = 1,
-    HELLO_EVERY_MS = 1000,        /* until the control answers with an input */
-    READY_WITHOUT_INPUT_MS = 5000 /* a control that is away must not make its daemon restart us */
+    HELLO_EVERY_MS = 1000,         /* until the control answers with an input */
+    READY_WITHOUT_INPUT_MS = 5000, /* a control that is away must not make its daemon restart us */
+    WATCHDOG_SHARE = 4             /* signs of life in the time after which the daemon takes us for hung */
 };
+
+static const char WATCHDOG_TEXT[] = "WATCHDOG=1";
 
 struct shell {
     struct program *program;
@@ -41,13 +44,15 @@ struct shell {
     bool ready;     /* READY=1 was said */
     int64_t started_ms;
     int64_t hello_ms; /* the next hello is due */
+    bool watched;     /* the daemon wants WATCHDOG=1 */
     uv_timer_t timer;
     bool timer_open;
 };
 
 /* ---- the notify protocol of the daemon ---- */
 
-/* One datagram to NOTIFY_SOCKET; without one (started by hand) nobody waits for it. Source: sd_notify(3). */
+/* One datagram to NOTIFY_SOCKET, never waiting for a daemon that hangs; without the socket (started by hand) nobody
+ * waits for it. Source: sd_notify(3). */
 static void notify(const char *text)
 {
     const char *path = getenv("NOTIFY_SOCKET");
@@ -59,10 +64,22 @@ static void notify(const char *text)
         address.sun_path[0] = '\0';
     socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&address, length) < 0)
+    int result =
+        fd < 0 || sendto(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&address, length) < 0;
+    /* A sign of life that nobody hears is no news: the next daemon hears the next one. */
+    if (result != 0 && strcmp(text, WATCHDOG_TEXT) != 0)
         log_warn("The daemon did not take a notification [ Text: %s ] [ Error: %s ]", text, strerror(errno));
     if (fd >= 0)
         close(fd);
+}
+
+/* How often the loop shows the daemon that it turns; 0: the daemon does not ask for it. Source: sd_watchdog_enabled(3).
+ */
+static uint64_t watchdog_every_ms(void)
+{
+    const char *text = getenv("WATCHDOG_USEC");
+    uint64_t every_ms = text != NULL ? strtoull(text, NULL, 10) / 1000 / WATCHDOG_SHARE : 0;
+    return text != NULL && every_ms == 0 ? 1 : every_ms;
 }
 
 static void say_status(struct shell *shell, const char *status)
@@ -249,6 +266,8 @@ static void on_timer(uv_timer_t *timer)
 {
     struct shell *shell = timer->data;
     int64_t now_ms = clock_now_ms();
+    if (shell->watched)
+        notify(WATCHDOG_TEXT);
     if (procmgr_next_wakeup_ms(shell->core) <= now_ms) {
         struct procmgr_event event = {.type = PROCMGR_EVENT_TICK, .now_ms = now_ms};
         step(shell, &event);
@@ -314,7 +333,10 @@ static int shell_start(struct shell *shell, struct error *error)
     shell->timer_open = true;
     shell->timer.data = shell;
     /* A plan's wake-ups are sentences about waiting hosts: a second early or late is nothing. */
-    ASSERT(uv_timer_start(&shell->timer, on_timer, HELLO_EVERY_MS, HELLO_EVERY_MS) == 0);
+    uint64_t watchdog_ms = watchdog_every_ms();
+    uint64_t every_ms = watchdog_ms > 0 && watchdog_ms < HELLO_EVERY_MS ? watchdog_ms : HELLO_EVERY_MS;
+    shell->watched = watchdog_ms > 0;
+    ASSERT(uv_timer_start(&shell->timer, on_timer, every_ms, every_ms) == 0);
     return 0;
 }
 

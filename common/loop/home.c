@@ -168,6 +168,18 @@ int home_lock_pid(struct home *home, const char *name, struct error *error)
     return error_set(error, result, "cannot write '%s': %s", path, strerror(-result));
 }
 
+bool home_was_killed(const struct home *home, const char *name)
+{
+    char path[HOME_PATH_BYTES];
+    pid_path(home, name, path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool killed = flock(fd, LOCK_SH | LOCK_NB) == 0 && read_pid(fd) > 0;
+    close(fd);
+    return killed;
+}
+
 int home_read_pid(const struct home *home, const char *name, pid_t *pid)
 {
     char path[HOME_PATH_BYTES];

@@ -6,6 +6,7 @@
 #ifndef GEMEL_LOOP_HOME_H
 #define GEMEL_LOOP_HOME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -45,5 +46,8 @@ int home_lock_pid(struct home *home, const char *name, struct error *error);
 /* Who holds run/NAME.pid? Returns 0 with *pid; -ESRCH when nobody does; -EAGAIN when it starts just now; another
  * negative errno. */
 int home_read_pid(const struct home *home, const char *name, pid_t *pid);
+
+/* Did the last holder of run/NAME.pid end without home_close, as by SIGKILL or a power cut? False while one lives. */
+bool home_was_killed(const struct home *home, const char *name);
 
 #endif

@@ -79,6 +79,14 @@ class Kills(ClusterCase):
         wait_for(lambda: self.a.run("pipeline", "--status", "DemoPipeline").code == 0, 20, "its answers")
         self.no_query_lost()
 
+    def test_a_hung_process_manager_is_replaced_while_a_command_waits_for_it(self):
+        leader = wait_for(self.cluster.leader, 10, "a leader")
+        pid = leader.pid("procmgr")
+        os.kill(pid, signal.SIGSTOP)
+        self.a.ok("pipeline", "--stop", "DemoPipeline", "--process", "epdb.0", "--wait")
+        self.assertNotEqual(leader.pid("procmgr"), pid)
+        self.no_query_lost()
+
     def test_the_local_forwarder(self):
         self.a.ok("service-class", "--start-template", "refinery-gw-client")
         name = "refinery-gw-client.0.gw-client.0"
@@ -105,6 +113,32 @@ class Pair(ClusterCase):
         wait_for(lambda: all(r["peerState"] == "in sync" for r in other.ask("application", "--status")["control"]), 20,
                  "both in sync")
         self.assertIs(self.cluster.leader(), other, "nothing fails back by itself")
+
+    def test_a_control_that_died_with_its_daemon_runs_again_with_the_next_daemon_unless_it_was_stopped(self):
+        self.cluster.start_core()
+        old = self.a.pid("control")
+        os.kill(self.a.pid("daemon"), signal.SIGKILL)
+        os.kill(old, signal.SIGKILL)
+        wait_for(lambda: self.a.pid("daemon") is None and self.a.pid("control") is None, 5, "their end")
+        self.a.ok("application", "--start-daemon")
+        wait_for(lambda: self.a.pid("control"), 10, "the control, by the daemon")
+        os.kill(self.a.pid("daemon"), signal.SIGKILL)
+        wait_for(lambda: self.a.pid("daemon") is None, 5, "its end")
+        self.a.ok("application", "--stop-control")
+        self.a.ok("application", "--start-daemon")
+        wait_for(lambda: self.a.pid("procmgr"), 10, "what else the daemon runs")
+        self.assertIsNone(self.a.pid("control"), "it was stopped on purpose")
+
+    def test_a_control_whose_restart_a_dead_daemon_owed_is_started_by_the_next_daemon(self):
+        self.cluster.start_core()
+        while "[ Process: control ] [ From: ready ] [ To: back-off ]" not in self.a.log("deltaDaemon"):
+            pid = wait_for(lambda: self.a.pid("control"), 5, "the control")
+            os.kill(pid, signal.SIGKILL)
+            wait_for(lambda p=pid: self.a.log("deltaDaemon").count(f"[ Process: control ] [ Pid: {p} ]"), 5, "its end seen")
+        os.kill(self.a.pid("daemon"), signal.SIGKILL)
+        wait_for(lambda: self.a.pid("daemon") is None, 5, "the daemon's end")
+        self.a.ok("application", "--start-daemon")
+        wait_for(lambda: self.a.pid("control"), 10, "the control")
 
     def test_a_revision_reaches_the_other_host_by_itself(self):
         self.cluster.start_core()

@@ -125,6 +125,32 @@ static void test_a_pid_file_keeps_a_second_one_out_until_the_first_ends(void **s
     remove_tree(folder);
 }
 
+static void test_a_pid_file_tells_a_clean_end_from_a_kill(void **state)
+{
+    (void)state;
+    char template[] = "/tmp/gemel-home-XXXXXX";
+    char *folder = make_temporary_folder(template);
+    struct home home;
+    struct home child_home;
+    struct error error;
+    int status = 0;
+    assert_int_equal(home_open(&home, folder, &error), 0);
+    assert_false(home_was_killed(&home, "control"));
+    pid_t child = fork();
+    if (child == 0) {
+        int result = home_open(&child_home, folder, &error);
+        _exit(result == 0 ? home_lock_pid(&child_home, "control", &error) : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_true(home_was_killed(&home, "control"));
+    assert_int_equal(home_lock_pid(&home, "control", &error), 0);
+    assert_false(home_was_killed(&home, "control"));
+    home_close(&home);
+    assert_false(home_was_killed(&home, "control"));
+    remove_tree(folder);
+}
+
 static const char *extra;
 static const struct program_option OPTIONS[] = {{"host", "NAME", "the host", &extra}};
 static const struct program_about ABOUT = {"gemel-test", "a test", "test", OPTIONS, 1};
@@ -191,6 +217,7 @@ int main(void)
         cmocka_unit_test(test_a_home_gets_its_folders_and_paths),
         cmocka_unit_test(test_a_home_that_is_too_long_or_a_file_is_refused_with_a_sentence),
         cmocka_unit_test(test_a_pid_file_keeps_a_second_one_out_until_the_first_ends),
+        cmocka_unit_test(test_a_pid_file_tells_a_clean_end_from_a_kill),
         cmocka_unit_test(test_bad_command_lines_are_usage_errors_and_help_is_not),
         cmocka_unit_test(test_sigterm_ends_a_program_cleanly_and_a_second_instance_is_refused),
     };
