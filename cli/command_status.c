@@ -137,7 +137,7 @@ static void watch(struct cli *cli)
         look(cli);
         if (cli->terminal)
             text_append_string(&text, "\033[H\033[J");
-        table_print_reply(&text, &cli->report.reply);
+        table_print_reply(&text, &cli->report.reply, &cli->view);
         if (fputs(text.data, cli->live) == EOF || fflush(cli->live) == EOF)
             return;
         text_fini(&text);

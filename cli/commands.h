@@ -11,6 +11,7 @@
 #include "cli/command_line.h"
 #include "cli/report.h"
 #include "cli/site.h"
+#include "cli/table_print.h"
 #include "cli/transport.h"
 
 enum {
@@ -26,6 +27,7 @@ struct cli {
     struct report report; /* the result */
     FILE *live;           /* for lines while the command runs; NULL: nobody reads them (JSON) */
     bool terminal;        /* `live` is one: lines may be drawn over */
+    struct table_view view;
 };
 
 /* Is etc/settings.conf needed for this command? */

@@ -2,6 +2,8 @@
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/commands.h"
@@ -16,8 +18,22 @@ enum {
     HELP_BYTES_MAX = 64 * 1024
 };
 
+/* How tables fit the terminal. What a query answers is shown as it is, and so is all that no terminal reads. */
+static void look_at_terminal(const struct invocation *invocation, struct table_view *view)
+{
+    struct winsize size = {0};
+    const time_t now = time(NULL);
+    struct tm date;
+    if (isatty(STDOUT_FILENO) != 1 || cli_command_id(invocation->command) == CLI_QUERY)
+        return;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
+        view->width = size.ws_col;
+    if (gmtime_r(&now, &date) != NULL)
+        (void)strftime(view->today, sizeof view->today, "%Y-%m-%d", &date);
+}
+
 /* Prints a report to standard output, and in tables its error to standard error. Returns the exit code. */
-static int print_report(const struct invocation *invocation, const struct report *report)
+static int print_report(const struct invocation *invocation, const struct report *report, const struct table_view *view)
 {
     const Gemel__AdminReply *reply = &report->reply;
     struct text text;
@@ -25,7 +41,7 @@ static int print_report(const struct invocation *invocation, const struct report
     if (invocation->json)
         json_print_reply(&text, reply);
     else
-        table_print_reply(&text, reply);
+        table_print_reply(&text, reply, view);
     const bool written = fputs(text.data, stdout) != EOF && fflush(stdout) != EOF;
     if (!invocation->json && reply->error[0] != '\0') {
         text_clear(&text);
@@ -73,6 +89,7 @@ static int run(const struct invocation *invocation)
     struct cli cli = {
         .invocation = invocation, .live = invocation->json ? NULL : stdout, .terminal = isatty(STDOUT_FILENO) == 1};
     struct wire_transport *wire = NULL;
+    look_at_terminal(invocation, &cli.view);
     report_init(&cli.report);
     if (cli_command_id(invocation->command) == CLI_VERSION) {
         commands_run(&cli);
@@ -82,7 +99,7 @@ static int run(const struct invocation *invocation)
         commands_run(&cli);
         wire_transport_destroy(&wire);
     }
-    const int exit_code = print_report(invocation, &cli.report);
+    const int exit_code = print_report(invocation, &cli.report, &cli.view);
     report_fini(&cli.report);
     site_close(&cli.site);
     return exit_code;
@@ -97,7 +114,7 @@ int main(int argc, char **argv)
         struct report report;
         report_init(&report);
         (void)report_fail(&report, CLI_EXIT_USAGE, "%s", error.sentence);
-        const int exit_code = print_report(&invocation, &report);
+        const int exit_code = print_report(&invocation, &report, NULL);
         report_fini(&report);
         return exit_code;
     }

@@ -97,7 +97,7 @@ void commands_flush_message(struct cli *cli)
     Gemel__AdminReply reply = GEMEL__ADMIN_REPLY__INIT;
     text_init(&text, MESSAGE_BYTES_MAX);
     reply.message = *message;
-    table_print_reply(&text, &reply);
+    table_print_reply(&text, &reply, NULL);
     (void)fputs(text.data, cli->live);
     (void)fflush(cli->live);
     text_fini(&text);

@@ -296,7 +296,7 @@ static void test_failover_status_shows_the_columns_of_the_guide(void **state)
     command_failover(&fake->cli);
     struct text text;
     text_init(&text, 10000);
-    table_print_reply(&text, &fake->cli.report.reply);
+    table_print_reply(&text, &fake->cli.report.reply, NULL);
     assert_string_equal(text.data, "[ E.0.gw.0 ] Primary Routing State:\n"
                                    "processName pipeline pipelineInstance primary registered busy busySince\n"
                                    "----------- -------- ---------------- ------- ---------- ---- ---------\n"

@@ -9,7 +9,7 @@ static void assert_printed(struct report *report, const char *expected)
 {
     struct text text;
     text_init(&text, 100000);
-    table_print_reply(&text, &report->reply);
+    table_print_reply(&text, &report->reply, NULL);
     assert_string_equal(text.data, expected);
     text_fini(&text);
 }
@@ -29,6 +29,33 @@ static void test_a_table_looks_as_in_the_guide(void **state)
                             "-------------------- ------------ ---------------- ------- ---------- ---- ---------\n"
                             "DemoPipeline.0.rdb.0 DemoPipeline 0                yes     yes        no\n"
                             "DemoPipeline.1.rdb.0 DemoPipeline 1                no      yes        no\n");
+    report_fini(&report);
+}
+
+static void test_a_narrow_terminal_gets_the_last_column_below_and_short_dates(void **state)
+{
+    (void)state;
+    const struct table_view view = {.width = 50, .today = "2026-11-21"};
+    struct report report;
+    struct text text;
+    report_init(&report);
+    Gemel__Table *table =
+        report_table(&report, "processes", "", (const char *[]){"processName", "state", "since", "why", NULL});
+    report_row(&report, table, (const char *[]){"Demo.0.rdb.0", "ready", "2026-11-21T22:51:23.637672Z", "7,000 rows"});
+    report_row(
+        &report, table,
+        (const char *[]){"Demo.0.tp.0", "failed", "2026-11-20T01:02:03Z", "exited: signal 11, before it was ready"});
+    report_row(&report, table, (const char *[]){"Demo.0.hdb.0", "ready", "2026-11-21", ""});
+    text_init(&text, 10000);
+    table_print_reply(&text, &report.reply, &view);
+    assert_string_equal(text.data, "processName  state  since\n"
+                                   "------------ ------ -------------------\n"
+                                   "Demo.0.rdb.0 ready  22:51:23\n"
+                                   "    why: 7,000 rows\n"
+                                   "Demo.0.tp.0  failed 2026-11-20 01:02:03\n"
+                                   "    why: exited: signal 11, before it was ready\n"
+                                   "Demo.0.hdb.0 ready  2026-11-21\n");
+    text_fini(&text);
     report_fini(&report);
 }
 
@@ -119,6 +146,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_table_looks_as_in_the_guide),
+        cmocka_unit_test(test_a_narrow_terminal_gets_the_last_column_below_and_short_dates),
         cmocka_unit_test(test_message_comes_first_and_tables_are_apart),
         cmocka_unit_test(test_hostile_cells_steer_no_terminal),
         cmocka_unit_test(test_letters_of_several_bytes_are_one_column),
