@@ -15,7 +15,8 @@
 #include "common/base/bounds.h"
 
 enum {
-    HELP_BYTES_MAX = 64 * 1024
+    HELP_BYTES_MAX = 64 * 1024,
+    PRINTED_BYTES_MAX = 1024 * 1024 * 1024 /* 14 MiB of the smallest rows as JSON are half of it */
 };
 
 /* How tables fit the terminal. What a query answers is shown as it is, and so is all that no terminal reads. */
@@ -37,12 +38,17 @@ static int print_report(const struct invocation *invocation, const struct report
 {
     const Gemel__AdminReply *reply = &report->reply;
     struct text text;
-    text_init(&text, MESSAGE_BYTES_MAX);
+    text_init(&text, PRINTED_BYTES_MAX);
     if (invocation->json)
         json_print_reply(&text, reply);
     else
         table_print_reply(&text, reply, view);
-    const bool written = fputs(text.data, stdout) != EOF && fflush(stdout) != EOF;
+    bool written = fputs(text.data, stdout) != EOF && fflush(stdout) != EOF;
+    if (text.truncated) {
+        (void)fprintf(stderr, "%s: the output is over %d MiB and was cut; select less\n", invocation->program,
+                      PRINTED_BYTES_MAX / 1024 / 1024);
+        written = false;
+    }
     if (!invocation->json && reply->error[0] != '\0') {
         text_clear(&text);
         printable_append(&text, reply->error);

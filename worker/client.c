@@ -97,7 +97,7 @@ static void send_request(struct gemel_client *client, struct request *request)
         .body_bytes = (uint32_t)request->body_bytes,
         .body_crc32c = crc32c(request->body, request->body_bytes),
     };
-    /* A full queue or a closing link: it is sent when the link drains into another one, or ends by its deadline. */
+    /* A full queue or a closing link: it is sent when the link drains, or on the next one. */
     request->sent = link_send_frame(link, &header, request->body) == 0;
 }
 
@@ -128,6 +128,8 @@ static void time_out(struct gemel_client *client, struct request *request)
     if (link != NULL && request->sent) {
         link_send(link, FRAME_CANCEL, request->id, NULL, 0);
         failure_set(code, "no answer from %s within %u ms", request->route, request->timeout_ms);
+    } else if (link != NULL) {
+        failure_set(code, "the gateway took no more requests within %u ms", request->timeout_ms);
     } else {
         code = failure_set(-EHOSTUNREACH, "no gateway was reached within %u ms: %s", request->timeout_ms,
                            gateways_last_error(client->gateways));
@@ -153,15 +155,25 @@ static void on_deadline(uv_timer_t *timer)
 
 /* ---- what gateways say */
 
-static void on_active(void *owner, struct link *link)
+static void send_unsent(struct gemel_client *client)
 {
-    struct gemel_client *client = owner;
     struct request *request = NULL;
-    (void)link;
     DL_FOREACH (client->by_deadline, request)
         if (!request->sent)
             send_request(client, request);
+}
+
+static void on_active(void *owner, struct link *link)
+{
+    struct gemel_client *client = owner;
+    (void)link;
+    send_unsent(client);
     gateways_expect(client->gateways, client->by_id != NULL);
+}
+
+static void on_drained(void *owner)
+{
+    send_unsent(owner);
 }
 
 static struct request *find_lost(const struct gemel_client *client)
@@ -202,12 +214,14 @@ static void take_failure(struct gemel_client *client, struct request *request, c
         return;
     }
     const Gemel__Failure *failure = (const Gemel__Failure *)message;
+    uint64_t retry_at_ms = uv_now(&client->loop) + RETRY_MS;
     bool repeatable = failure->retry && (request->flags & GEMEL_REQUEST_ONCE) == 0;
-    if (repeatable && request->retries < RETRIES_MAX) {
+    /* Without time for another try this is the last word, and it says more than a deadline would. */
+    if (repeatable && request->retries < RETRIES_MAX && retry_at_ms < request->deadline_ms) {
         request->retries++;
         request->sent = false;
         request->waiting = true;
-        request->retry_at_ms = uv_now(&client->loop) + RETRY_MS;
+        request->retry_at_ms = retry_at_ms;
         schedule(client);
     } else {
         int code = failure->code < 0 ? failure->code : -EIO;
@@ -235,7 +249,7 @@ static void on_frame(void *owner, const struct frame_header *header, const uint8
 }
 
 static const struct gateways_handlers gateways_handlers = {
-    .on_active = on_active, .on_lost = on_lost, .on_frame = on_frame};
+    .on_active = on_active, .on_lost = on_lost, .on_frame = on_frame, .on_drained = on_drained};
 
 /* ---- open and close */
 

@@ -116,9 +116,19 @@ static void on_close(void *owner, struct link *link, int reason, const char *why
     lose(owner, why);
 }
 
+static void on_drained(void *owner, struct link *link)
+{
+    const struct gateway *gateway = owner;
+    const struct gateways *gateways = gateway->all;
+    (void)link;
+    if (gateways->active == gateway && gateways->handlers->on_drained != NULL)
+        gateways->handlers->on_drained(gateways->owner);
+}
+
 static void dial(struct gateway *gateway)
 {
-    static const struct link_handlers handlers = {.on_open = on_open, .on_frame = on_frame, .on_close = on_close};
+    static const struct link_handlers handlers = {
+        .on_open = on_open, .on_frame = on_frame, .on_close = on_close, .on_drained = on_drained};
     struct gateways *gateways = gateway->all;
     struct error error = {0};
     struct link_self self = {

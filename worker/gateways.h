@@ -23,6 +23,8 @@ struct gateways_handlers {
     void (*on_lost)(void *owner, const char *why);
     /* A frame of the link in use. Answers of a link that was given up are dropped. */
     void (*on_frame)(void *owner, const struct frame_header *header, const uint8_t *body);
+    /* The link in use has room again. May be NULL. */
+    void (*on_drained)(void *owner);
 };
 
 /* Dials `addresses`, comma separated. `handlers` is borrowed for good; `name` for the call. Returns 0; -EINVAL, -EPERM

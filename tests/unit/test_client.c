@@ -175,6 +175,43 @@ static void test_a_request_ends_by_its_deadline_with_a_sentence(void **state)
     assert_non_null(strstr(gemel_error_text(), "the query is for another process"));
 }
 
+static void test_a_failure_without_time_for_another_try_speaks_for_itself(void **state)
+{
+    struct fixture *fixture = *state;
+    uint8_t *answer_bytes = NULL;
+    size_t size = 0;
+    ask(fixture);
+    fixture->asked = REQUESTS;
+    run_until_answered(fixture, 1);
+    assert_int_equal(gemel_request(fixture->client, "Demo.rdb.0", "x", 1, 45, &answer_bytes, &size), -EAGAIN);
+    assert_non_null(strstr(gemel_error_text(), "the query is for another process"));
+}
+
+static void test_what_does_not_fit_into_the_queue_is_sent_when_it_drains(void **state)
+{
+    enum {
+        BYTES = 1024 * 1024,
+        COUNT = 100 /* more than a link's queue holds */
+    };
+    struct fixture *fixture = *state;
+    uint8_t *payload = memory_alloc(BYTES);
+    int codes[COUNT];
+    ask(fixture);
+    fixture->asked = REQUESTS;
+    run_until_answered(fixture, 1);
+    for (int i = 0; i < COUNT; i++) {
+        codes[i] = 1;
+        assert_int_equal(gemel_request_start(fixture->client, "Demo.example-worker.0", payload, BYTES, WAIT_S * 1000, 0,
+                                             on_once, &codes[i], NULL),
+                         0);
+    }
+    while (gemel_client_in_flight(fixture->client) > 0)
+        gemel_client_run(fixture->client, -1);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(codes[i], 0);
+    memory_free(payload);
+}
+
 static void test_malformed_gateways_and_targets_are_refused(void **state)
 {
     struct fixture *fixture = *state;
@@ -207,6 +244,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_request_that_may_not_be_repeated_ends_when_its_gateway_is_lost, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_a_request_ends_by_its_deadline_with_a_sentence, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_failure_without_time_for_another_try_speaks_for_itself, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_what_does_not_fit_into_the_queue_is_sent_when_it_drains, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_malformed_gateways_and_targets_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_closing_a_client_ends_its_requests, set_up, tear_down),
     };
