@@ -168,23 +168,12 @@ void control_request_to_procmgr(struct control *self, const struct asker *asker,
 
 /* ---- logged before they are answered */
 
-static Gemel__AdminReply *copy_reply(const Gemel__AdminReply *reply)
-{
-    size_t size = 0;
-    uint8_t *bytes = wire_pack(&reply->base, &size);
-    ProtobufCMessage *copy = NULL;
-    int result = wire_unpack(&gemel__admin_reply__descriptor, bytes, size, &copy);
-    ASSERT(result == 0);
-    memory_free(bytes);
-    return (Gemel__AdminReply *)copy;
-}
-
 static void log_and_answer(struct control *self, struct request *request, const Gemel__Op *const *ops, size_t count,
                            const Gemel__AdminReply *reply)
 {
     request->place = REQUEST_AT_LOG;
     request->ops_left = count;
-    request->reply = copy_reply(reply);
+    request->reply = (Gemel__AdminReply *)wire_copy(&reply->base);
     request->deadline_ms = clock_now_ms() + CONTROL_REQUEST_MS;
     for (size_t i = 0; i < count; i++)
         control_propose(self, ops[i], request->number);

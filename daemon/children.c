@@ -407,17 +407,9 @@ static void wait_for_leftovers(struct child *child, const Gemel__ProcessSpec *sp
     if (killed > 0)
         log_warn("Leftovers of a process were killed before its start [ Process: %s ] [ Count: %zu ]", child->process,
                  killed);
-    size_t size = 0;
-    uint8_t *bytes = wire_pack(&spec->base, &size);
-    ProtobufCMessage *copy = NULL;
-    int result = wire_unpack(&gemel__process_spec__descriptor, bytes, size, &copy);
-    memory_free(bytes);
-    if (result != 0) {
-        fail_spawn(child, token, "its specification is too large");
-        return;
-    }
+    Gemel__ProcessSpec *copy = (Gemel__ProcessSpec *)wire_copy(&spec->base); /* `spec` may be the one that is dropped */
     drop_spec(child);
-    child->spec = (Gemel__ProcessSpec *)copy;
+    child->spec = copy;
     child->spec_token = token;
     child->retries = 0;
     uv_timer_start(&child->retry, on_retry, CHILDREN_RETRY_MS, 0);

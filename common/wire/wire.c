@@ -176,6 +176,17 @@ static void heap_free(void *data, void *block)
     memory_free(block);
 }
 
+ProtobufCMessage *wire_copy(const ProtobufCMessage *message)
+{
+    size_t size = 0;
+    ProtobufCAllocator allocator = {.alloc = heap_alloc, .free = heap_free};
+    uint8_t *bytes = wire_pack(message, &size);
+    ProtobufCMessage *copy = protobuf_c_message_unpack(message->descriptor, &allocator, size, bytes);
+    ASSERT(copy != NULL);
+    memory_free(bytes);
+    return copy;
+}
+
 void wire_free(ProtobufCMessage *message)
 {
     ProtobufCAllocator allocator = {.alloc = heap_alloc, .free = heap_free};

@@ -32,7 +32,11 @@ int wire_unpack(const ProtobufCMessageDescriptor *descriptor, const uint8_t *byt
 int wire_unpack_arena(struct arena *arena, const ProtobufCMessageDescriptor *descriptor, const uint8_t *bytes,
                       size_t size, ProtobufCMessage **message);
 
-/* Releases what wire_unpack returned; NULL is allowed. */
+/* Returns a copy of a message that was unpacked here or made here, within the caps (release with wire_free). Never
+ * NULL: a message over the caps is a broken promise. */
+ProtobufCMessage *wire_copy(const ProtobufCMessage *message);
+
+/* Releases what wire_unpack or wire_copy returned; NULL is allowed. */
 void wire_free(ProtobufCMessage *message);
 
 /* Arguments of an AdminRequest by name. Returns NULL when absent. */

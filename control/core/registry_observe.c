@@ -31,17 +31,6 @@ void registry_observe_clear(struct registry_core *core)
         drop_observed(core, core->observed);
 }
 
-static Gemel__ProcessReport *copy_report(const Gemel__ProcessReport *report)
-{
-    size_t size = 0;
-    uint8_t *bytes = wire_pack(&report->base, &size);
-    ProtobufCMessage *copy = NULL;
-    int result = wire_unpack(&gemel__process_report__descriptor, bytes, size, &copy);
-    ASSERT(result == 0);
-    memory_free(bytes);
-    return (Gemel__ProcessReport *)copy;
-}
-
 static struct token token_of(const Gemel__ProcessReport *report)
 {
     return (struct token){.placement = report->placement, .start = report->start};
@@ -110,7 +99,7 @@ static void take_report(struct registry_core *core, uint64_t incarnation, const 
         tell_exit(core, observed->report, report);
         wire_free(&observed->report->base);
     }
-    observed->report = copy_report(report);
+    observed->report = (Gemel__ProcessReport *)wire_copy(&report->base);
     observed->daemon_incarnation = incarnation;
     if (!same_entry)
         observed->entry_version = ++core->entry_version;

@@ -115,15 +115,8 @@ void registry_order_take_plan(struct registry_core *core, const Gemel__Plan *pla
         plan->revision != state_revision(core->state) ||
         (core->plan != NULL && plan->input_sequence < core->plan->input_sequence))
         return;
-    size_t size = 0;
-    uint8_t *bytes = wire_pack(&plan->base, &size);
-    ProtobufCMessage *copy = NULL;
-    int result = wire_unpack(&gemel__plan__descriptor, bytes, size, &copy);
-    memory_free(bytes);
-    if (result != 0)
-        return;
     registry_order_forget_plan(core);
-    core->plan = (Gemel__Plan *)copy;
+    core->plan = (Gemel__Plan *)wire_copy(&plan->base);
     core->place_due = true;
 }
 

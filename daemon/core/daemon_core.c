@@ -46,15 +46,7 @@ struct daemon_core {
 
 static Gemel__ProcessSpec *clone_spec(const Gemel__ProcessSpec *spec)
 {
-    if (spec == NULL)
-        return NULL;
-    size_t size = 0;
-    uint8_t *bytes = wire_pack(&spec->base, &size);
-    ProtobufCMessage *copy = NULL;
-    int result = wire_unpack(&gemel__process_spec__descriptor, bytes, size, &copy);
-    ASSERT(result == 0);
-    memory_free(bytes);
-    return (Gemel__ProcessSpec *)copy;
+    return spec != NULL ? (Gemel__ProcessSpec *)wire_copy(&spec->base) : NULL;
 }
 
 void daemon_core_create(struct daemon_core **core, const struct daemon_core_config *config)
@@ -207,14 +199,8 @@ static int hold_orders(struct daemon_core *core, const Gemel__Orders *orders)
 {
     if (core->pending_count == ORDERS_PENDING_MAX)
         return -EAGAIN;
-    size_t size = 0;
-    uint8_t *bytes = wire_pack(&orders->base, &size);
-    ProtobufCMessage *copy = NULL;
-    int result = wire_unpack(&gemel__orders__descriptor, bytes, size, &copy);
-    memory_free(bytes);
-    if (result == 0)
-        core->pending[core->pending_count++] = (Gemel__Orders *)copy;
-    return result;
+    core->pending[core->pending_count++] = (Gemel__Orders *)wire_copy(&orders->base);
+    return 0;
 }
 
 static int on_orders(struct daemon_core *core, const struct daemon_event *event, const struct process_step *step)
