@@ -11,16 +11,25 @@
 #include "worker/worker_state.h"
 
 enum {
-    PAYLOAD_BYTES_MAX = 15 * 1024 * 1024, /* leaves room for the route header below a frame's bound */
-    FREE_CALLS_MAX = 256
+    PAYLOAD_BYTES_MAX = 15 * 1024 * 1024,      /* leaves room for the route header below a frame's bound */
+    ANSWER_QUEUE_BYTES_MAX = 16 * 1024 * 1024, /* on its way to one peer; what comes then is held */
+    HELD_FULL_BYTES = 64 * 1024 * 1024,        /* held answers of all peers: above it threads wait before the next */
+    HELD_BYTES_MAX = 512 * 1024 * 1024,        /* the loop cannot wait: above it the peer's link is closed */
+    HELD_CHECK_MS = 500,
+    HELD_STUCK_CHECKS = 4, /* a peer that takes nothing for 2 s is gone: its answers must not stop others' */
+    ROOM_LOOK_MS = 20      /* between looks of a waiting thread: is its call cancelled? */
 };
 
 struct session {
     struct gemel_worker *worker;
     struct link *link;
     struct gemel_call *calls; /* by request id */
-    void *data;               /* of who handles the other frames */
-    bool cut;                 /* it does not take its answers: closed in the next turn */
+    struct gemel_call *held;  /* answered, while the link's queue is long; in order */
+    struct gemel_call **held_last;
+    size_t queued_before; /* at the last check */
+    unsigned stuck;       /* checks in a row at which nothing had gone out */
+    void *data;           /* of who handles the other frames */
+    bool cut;             /* it does not take its answers: closed in the next turn */
     struct session *prev, *next;
 };
 
@@ -48,7 +57,7 @@ struct gemel_call {
     bool retry;
     char sentence[256];
     UT_hash_handle hh;
-    struct gemel_call *next; /* free, or answered by a thread */
+    struct gemel_call *next; /* free, answered by a thread, or held */
 };
 
 /* ---- the end of a call, on the loop's thread */
@@ -102,13 +111,113 @@ static void send_answer(struct gemel_call *call, const void *payload, size_t siz
         cut_session(call->session);
 }
 
+/* ---- answers that are held: a peer that asks for much at once gets it as fast as it takes it */
+
+static void add_held_bytes(struct calls *calls, size_t more, size_t less)
+{
+    pthread_mutex_lock(&calls->mutex);
+    calls->held_bytes = calls->held_bytes + more - less;
+    bool full = calls->held_bytes > HELD_BYTES_MAX;
+    pthread_cond_broadcast(&calls->room);
+    pthread_mutex_unlock(&calls->mutex);
+    if (!full || more == 0)
+        return;
+    struct session *session = NULL;
+    DL_FOREACH (calls->sessions, session)
+        if (session->held != NULL)
+            cut_session(session);
+}
+
+static void on_held_check(uv_timer_t *timer)
+{
+    struct gemel_worker *worker = timer->data;
+    struct session *session = NULL;
+    bool any = false;
+    DL_FOREACH (worker->calls.sessions, session) {
+        size_t queued = link_queued_bytes(session->link);
+        bool stands = session->held != NULL && queued == session->queued_before;
+        session->stuck = stands ? session->stuck + 1 : 0;
+        session->queued_before = queued;
+        any = any || session->held != NULL;
+        if (session->stuck >= HELD_STUCK_CHECKS)
+            cut_session(session);
+    }
+    if (!any)
+        uv_timer_stop(timer);
+}
+
+static void hold_answer(struct gemel_call *call, const void *payload, size_t size)
+{
+    struct session *session = call->session;
+    struct calls *calls = &call->worker->calls;
+    if (call->answer == NULL)
+        call->answer = memory_copy(payload, size);
+    call->answer_size = size;
+    call->next = NULL;
+    if (session->held == NULL)
+        session->held_last = &session->held;
+    *session->held_last = call;
+    session->held_last = &call->next;
+    if (!uv_is_active((const uv_handle_t *)&calls->held_check))
+        uv_timer_start(&calls->held_check, on_held_check, HELD_CHECK_MS, HELD_CHECK_MS);
+    add_held_bytes(calls, size, 0);
+}
+
+static bool is_queue_long(const struct session *session)
+{
+    return link_queued_bytes(session->link) >= ANSWER_QUEUE_BYTES_MAX;
+}
+
+/* The link has room: sends what fits now. */
+static void send_held(struct session *session)
+{
+    while (session->held != NULL && !session->cut && !is_queue_long(session)) {
+        struct gemel_call *call = session->held;
+        session->held = call->next;
+        add_held_bytes(&session->worker->calls, 0, call->answer_size);
+        if (!atomic_load_explicit(&call->cancelled, memory_order_relaxed))
+            send_answer(call, call->answer, call->answer_size);
+        release_call(call);
+    }
+}
+
+static void drop_held(struct session *session)
+{
+    while (session->held != NULL) {
+        struct gemel_call *call = session->held;
+        session->held = call->next;
+        add_held_bytes(&session->worker->calls, 0, call->answer_size);
+        release_call(call);
+    }
+}
+
+/* On a thread: waits until the answers before are on their way, so that memory is bounded by what peers take. */
+static void wait_for_room(struct gemel_call *call)
+{
+    struct calls *calls = &call->worker->calls;
+    pthread_mutex_lock(&calls->mutex);
+    while (calls->held_bytes >= HELD_FULL_BYTES && !atomic_load(&calls->ending) && !gemel_call_cancelled(call)) {
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += (long)ROOM_LOOK_MS * 1000000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        pthread_cond_timedwait(&calls->room, &calls->mutex, &until);
+    }
+    pthread_mutex_unlock(&calls->mutex);
+}
+
 static void finish_call(struct gemel_call *call, const void *payload, size_t size)
 {
-    if (call->session != NULL) {
-        if (call->outcome == CALL_REPLIED)
-            send_answer(call, payload, size);
-        else
-            send_failure(call->session, call->request_id, call->code, call->sentence, call->retry);
+    struct session *session = call->session;
+    if (session != NULL && call->outcome == CALL_REPLIED) {
+        if (session->held != NULL || is_queue_long(session)) {
+            hold_answer(call, payload, size);
+            return;
+        }
+        send_answer(call, payload, size);
+    } else if (session != NULL) {
+        send_failure(session, call->request_id, call->code, call->sentence, call->retry);
     }
     release_call(call);
 }
@@ -133,6 +242,7 @@ static void drop_session(struct session *session)
 {
     struct gemel_call *call = NULL;
     struct gemel_call *next = NULL;
+    drop_held(session);
     HASH_ITER (hh, session->calls, call, next) {
         HASH_DEL(session->calls, call);
         call->session = NULL;
@@ -183,6 +293,7 @@ void gemel_call_reply(struct gemel_call *call, const void *payload, size_t size)
         finish_call(call, payload, size);
         return;
     }
+    wait_for_room(call);
     call->answer = memory_copy(payload, size);
     call->answer_size = size;
     hand_back(call);
@@ -354,8 +465,9 @@ static void on_close(void *owner, struct link *link, int reason, const char *why
 
 static void on_drained(void *owner, struct link *link)
 {
-    const struct session *session = owner;
+    struct session *session = owner;
     const struct calls *calls = &session->worker->calls;
+    send_held(session);
     if (calls->frames != NULL && calls->frames->on_drained != NULL)
         calls->frames->on_drained(calls->frames_owner, link);
 }
@@ -413,9 +525,15 @@ void calls_init(struct calls *calls, struct gemel_worker *worker)
 {
     const struct process_id *id = &worker->environment.id;
     snprintf(calls->route, sizeof calls->route, "%s.%s.%u", id->pipeline, id->type, id->index);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&calls->room, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&calls->mutex, NULL);
     uv_async_init(&worker->loop, &calls->wake, on_wake);
-    calls->wake.data = worker;
+    uv_timer_init(&worker->loop, &calls->held_check);
+    calls->wake.data = calls->held_check.data = worker;
 }
 
 void calls_fini(struct calls *calls)
@@ -438,7 +556,9 @@ void calls_fini(struct calls *calls)
         memory_free(call);
     }
     pthread_mutex_destroy(&calls->mutex);
+    pthread_cond_destroy(&calls->room);
     memory_free(calls->scratch);
     calls->scratch = NULL;
     uv_close((uv_handle_t *)&calls->wake, NULL);
+    uv_close((uv_handle_t *)&calls->held_check, NULL);
 }

@@ -341,6 +341,7 @@ void gemel_worker_stop(struct gemel_worker *worker)
     if (worker->stopping)
         return;
     worker->stopping = true;
+    atomic_store(&worker->calls.ending, true);
     worker->notify.stopping = true;
     notify_send_state(&worker->notify);
     worker->stop_deadline_ms = uv_now(&worker->loop) + STOP_MS;

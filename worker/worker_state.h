@@ -36,8 +36,12 @@ struct calls {
     void *frames_owner;
     char route[PROCESS_NAME_BYTES]; /* Pipeline.type.index, what queries must be for */
     uv_async_t wake;
-    pthread_mutex_t mutex;       /* guards `answered` */
+    uv_timer_t held_check;       /* active while a session holds answers */
+    atomic_bool ending;          /* no thread waits for room any more */
+    pthread_mutex_t mutex;       /* guards what follows */
+    pthread_cond_t room;         /* held_bytes is lower, or a call is over */
     struct gemel_call *answered; /* by threads, newest first */
+    size_t held_bytes;           /* of answers that wait until their peer has taken others */
 };
 
 struct gemel_worker {

@@ -403,6 +403,45 @@ static void test_an_rdb_refuses_to_write_and_says_so(void **state)
     gemel_client_close(&client);
 }
 
+static void on_once(void *data, int code, const char *source, const uint8_t *payload, size_t size)
+{
+    (void)source;
+    (void)payload;
+    *(int *)data = code == 0 && size < 14000000 ? -EBADMSG : code;
+}
+
+static void test_answers_that_are_large_together_cost_no_link(void **state)
+{
+    enum {
+        COUNT = 24 /* of 14 MB: far more than a link's queue takes */
+    };
+    struct daemon *daemon = *state;
+    char endpoint[64];
+    int codes[COUNT];
+    struct gemel_client *client = NULL;
+    size_t size = 0;
+    Gemel__SqlQuery query = GEMEL__SQL_QUERY__INIT;
+    start_and_wait(daemon, 0, "tp", "");
+    start_and_wait(daemon, 0, "rdb", "");
+    get_endpoint(daemon, "Demo.0.rdb.0", endpoint);
+    assert_int_equal(gemel_client_open(&client, endpoint), 0);
+    query.sql = (char *)(uintptr_t) "select hex(zeroblob(7000000))";
+    uint8_t *packed = wire_pack(&query.base, &size);
+    /* Not repeated: a link that is lost shows. */
+    for (int i = 0; i < COUNT; i++) {
+        codes[i] = 1;
+        assert_int_equal(gemel_request_start(client, "Demo.rdb.0", packed, size, WAIT_S * 1000, GEMEL_REQUEST_ONCE,
+                                             on_once, &codes[i], NULL),
+                         0);
+    }
+    memory_free(packed);
+    while (gemel_client_in_flight(client) > 0)
+        gemel_client_run(client, -1);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(codes[i], 0);
+    gemel_client_close(&client);
+}
+
 static void test_the_other_types_start_and_serve_empty_tables(void **state)
 {
     struct daemon *daemon = *state;
@@ -435,6 +474,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_a_batch_that_fits_no_table_is_refused_with_a_sentence, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_an_rdb_refuses_to_write_and_says_so, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_answers_that_are_large_together_cost_no_link, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_other_types_start_and_serve_empty_tables, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
