@@ -187,6 +187,12 @@ const char *children_name_of(const struct children *children, pid_t pid)
 
 /* ---- exits */
 
+static size_t kill_run(const struct child *child, struct token token, bool everywhere)
+{
+    struct leftover_run run = {.home = child->children->config.home, .process = child->process, .token = token};
+    return leftover_kill(&run, everywhere);
+}
+
 /* Kills all in its cgroup, which is used up by that. */
 static void kill_cgroup(struct child *child)
 {
@@ -295,7 +301,7 @@ static void finish_exit(struct child *child)
     if (!child->ended_ours)
         return;
     /* A child that left the group and closed its output holds neither lock nor group: only its environment tells. */
-    size_t killed = leftover_kill(child->process, child->ended_token, 0, child->ended_adopted);
+    size_t killed = kill_run(child, child->ended_token, child->ended_adopted);
     if (killed > 0)
         log_warn("Leftovers of a process were killed [ Process: %s ] [ Count: %zu ]", child->process, killed);
     drop_cgroups(child);
@@ -403,7 +409,7 @@ static void on_retry(uv_timer_t *timer);
 static void wait_for_leftovers(struct child *child, const Gemel__ProcessSpec *spec, struct token token,
                                struct token predecessor)
 {
-    size_t killed = leftover_kill(child->process, predecessor, 0, true);
+    size_t killed = kill_run(child, predecessor, true);
     if (killed > 0)
         log_warn("Leftovers of a process were killed before its start [ Process: %s ] [ Count: %zu ]", child->process,
                  killed);
@@ -482,12 +488,12 @@ void children_record(struct children *children, const struct daemon_action *acti
 
 /* ---- what ran before */
 
-static bool is_the_same(const struct run_slot *slot, pid_t pid)
+static bool is_the_same(const struct run_slot *slot, pid_t pid, const struct leftover_run *run)
 {
     uint64_t ticks = leftover_start_ticks(pid);
     if (ticks == 0)
         return false;
-    return slot->start_ticks != 0 ? ticks == slot->start_ticks : leftover_is_of(pid, slot->process, slot->token);
+    return slot->start_ticks != 0 ? ticks == slot->start_ticks : leftover_is_of(pid, run);
 }
 
 enum daemon_run children_adopt(struct children *children, const struct run_slot *slot, int32_t *pid)
@@ -498,10 +504,11 @@ enum daemon_run children_adopt(struct children *children, const struct run_slot 
     take_slot(child);
     open_output(child);
     cgroup_leaf_open(&child->cgroup, children->config.cgroups, child->process, child->cgroup_number);
-    pid_t found = slot->phase == RUN_INTENT ? leftover_find_leader(slot->process, slot->token) : slot->pid;
+    struct leftover_run run = {.home = children->config.home, .process = slot->process, .token = slot->token};
+    pid_t found = slot->phase == RUN_INTENT ? leftover_find_leader(&run) : slot->pid;
     /* The pidfd first: what the look says is then about the process that it names. */
     int pidfd = found > 0 ? pidfd_get(found) : -ESRCH;
-    bool is_alive = pidfd >= 0 && is_the_same(slot, found) && !pidfd_has_ended(pidfd);
+    bool is_alive = pidfd >= 0 && is_the_same(slot, found, &run) && !pidfd_has_ended(pidfd);
     if (pidfd >= 0 && !is_alive)
         close(pidfd);
     if (is_alive && watch_process(child, found, pidfd) == 0) {
@@ -514,7 +521,7 @@ enum daemon_run children_adopt(struct children *children, const struct run_slot 
     }
     bool was_running = slot->phase == RUN_RUNNING;
     kill_cgroup(child);
-    leftover_kill(slot->process, slot->token, 0, true);
+    leftover_kill(&run, true);
     run_slot_end(child->slot);
     return was_running ? DAEMON_RUN_DEAD : DAEMON_RUN_NONE;
 }

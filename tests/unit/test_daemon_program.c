@@ -377,6 +377,39 @@ static void test_what_died_while_no_daemon_was_there_is_started_again(void **sta
     prctl(PR_SET_CHILD_SUBREAPER, 0);
 }
 
+/* A process of another home that has the same name and token, as a second daemon on this machine would start it. */
+static pid_t start_namesake(uint64_t placement, uint64_t start)
+{
+    char token[64];
+    snprintf(token, sizeof token, "GEMEL_TOKEN=%llu-%llu", (unsigned long long)placement, (unsigned long long)start);
+    char *environment[] = {(char *)(uintptr_t) "GEMEL_HOME=/tmp/another", (char *)(uintptr_t) "GEMEL_PROCESS=" NAME,
+                           token, NULL};
+    pid_t pid = vfork(); /* back when the environment is in place */
+    if (pid == 0) {
+        execle("/bin/sleep", "sleep", "1000", (char *)NULL, environment);
+        _exit(127);
+    }
+    assert_true(pid > 0);
+    return pid;
+}
+
+static void test_a_namesake_of_another_home_is_left_alone(void **state)
+{
+    struct bed *bed = *state;
+    order_line(bed, "exec sleep 1000", GEMEL__READINESS__READINESS_NOW, 0);
+    WAIT_FOR(bed, is_in(bed, READY));
+    pid_t pid = bed->report->pid;
+    pid_t namesake = start_namesake(bed->report->placement, bed->report->start);
+    end_daemon(bed, SIGKILL);
+    kill(pid, SIGKILL);
+    start_daemon(bed); /* kills what is left of the run, wherever it is */
+    order_line(bed, "exec sleep 1000", GEMEL__READINESS__READINESS_NOW, 0);
+    WAIT_FOR(bed, is_in(bed, READY) && bed->report->pid != pid);
+    assert_int_equal(waitpid(namesake, NULL, WNOHANG), 0);
+    kill(namesake, SIGKILL);
+    assert_int_equal(waitpid(namesake, NULL, 0), namesake);
+}
+
 static void test_a_process_that_ignores_sigterm_is_killed_with_all_that_it_started(void **state)
 {
     struct bed *bed = *state;
@@ -505,6 +538,7 @@ int main(int argc, char **argv)
         CASE(test_a_killed_process_is_back_and_its_last_words_are_told),
         CASE(test_a_daemon_that_was_killed_adopts_what_runs),
         CASE(test_what_died_while_no_daemon_was_there_is_started_again),
+        CASE(test_a_namesake_of_another_home_is_left_alone),
         CASE(test_a_process_that_ignores_sigterm_is_killed_with_all_that_it_started),
         CASE(test_a_missing_executable_is_a_sentence_in_the_report),
         CASE(test_a_port_that_is_taken_is_a_sentence_in_the_report),
