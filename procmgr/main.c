@@ -39,9 +39,10 @@ struct shell {
     struct procmgr_actions actions;
     struct layout *layout; /* of `revision`; NULL: none, or it could not be loaded */
     uint64_t revision;
-    uint64_t epoch; /* of the last input: plans and replies belong to that leadership */
-    bool heard;     /* an input came since the control was reached */
-    bool ready;     /* READY=1 was said */
+    uint64_t epoch;   /* of the last input: plans and replies belong to that leadership */
+    bool heard;       /* an input came since the control was reached */
+    bool asked_again; /* for files that went astray */
+    bool ready;       /* READY=1 was said */
     int64_t started_ms;
     int64_t hello_ms; /* the next hello is due */
     bool watched;     /* the daemon wants WATCHDOG=1 */
@@ -204,15 +205,20 @@ static struct layout *load_layout(const Gemel__PlanInput *input)
 static void on_plan_input(struct shell *shell, const Gemel__PlanInput *input)
 {
     struct layout *old = NULL;
-    if (input->n_files > 0) {
+    if (input->n_files > 0 || input->revision == 0) { /* 0: the control has no configuration yet */
         old = shell->layout;
-        shell->layout = load_layout(input);
+        shell->layout = input->n_files > 0 ? load_layout(input) : NULL;
         shell->revision = input->revision;
     } else if (input->revision != shell->revision) {
-        say_hello(shell); /* its files went astray: ask for them */
+        /* Its files went astray: ask for them, once at once, then at the timer's pace. */
+        shell->heard = false;
+        if (!shell->asked_again)
+            say_hello(shell);
+        shell->asked_again = true;
         return;
     }
     shell->heard = true;
+    shell->asked_again = false;
     struct procmgr_event event = {.type = PROCMGR_EVENT_INPUT, .now_ms = clock_now_ms()};
     event.input.message = input;
     event.input.layout = shell->layout;
