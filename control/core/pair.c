@@ -244,6 +244,7 @@ static int on_peer_message(struct pair_core *core, const Gemel__Envelope *envelo
     if (!pair_meet_is_current(core, envelope))
         return 0;
     core->peer.heard_ms = core->now_ms;
+    pair_meet_adopt_cluster(core, envelope->cluster_id);
     if (envelope->body_case == GEMEL__ENVELOPE__BODY_PAIR_HEARTBEAT)
         return pair_follow_on_heartbeat(core, envelope);
     if (envelope->body_case == GEMEL__ENVELOPE__BODY_PAIR_APPEND)
@@ -260,14 +261,20 @@ static int on_peer_message(struct pair_core *core, const Gemel__Envelope *envelo
     return -EBADMSG;
 }
 
+/* A cluster is made once, by the configured primary. A secondary whose store is empty must not make another one while
+ * the primary, which may hold the real one, is merely away: the two would refuse each other for ever. */
+static bool may_lead_alone(const struct pair_core *core)
+{
+    return core->config.policy == PAIR_PROMOTE && (core->meta.cluster_id[0] != '\0' || core->config.node == 1);
+}
+
 static void on_tick(struct pair_core *core)
 {
     if (!core->config.clustered)
         return;
     if (core->state == PAIR_LEADING && core->now_ms >= core->heartbeat_at_ms)
         pair_lead_heartbeat(core);
-    if (core->state == PAIR_FOLLOWING && core->config.policy == PAIR_PROMOTE &&
-        core->now_ms >= core->lead_alone_at_ms) {
+    if (core->state == PAIR_FOLLOWING && may_lead_alone(core) && core->now_ms >= core->lead_alone_at_ms) {
         char why[PAIR_WHY_BYTES];
         if (core->following)
             snprintf(why, sizeof why, "the leader %s was silent for %u ms", core->config.peer_host,
@@ -374,7 +381,7 @@ int64_t pair_next_wakeup_ms(const struct pair_core *core)
         hello_at_ms = hello_at_ms > suspect_at_ms ? hello_at_ms : suspect_at_ms;
     }
     at_ms = earlier(at_ms, hello_at_ms);
-    if (core->state == PAIR_FOLLOWING && core->config.policy == PAIR_PROMOTE)
+    if (core->state == PAIR_FOLLOWING && may_lead_alone(core))
         at_ms = earlier(at_ms, core->lead_alone_at_ms);
     return at_ms;
 }

@@ -89,7 +89,7 @@ struct pair_config {
     uint32_t margin_ms;
     uint32_t discovery_ms;
     uint64_t incarnation;                       /* random, once per start of the program; not 0 */
-    char new_cluster_id[PAIR_CLUSTER_ID_BYTES]; /* random; taken by the first leader when no store has an id yet */
+    char new_cluster_id[PAIR_CLUSTER_ID_BYTES]; /* random; taken by the configured primary's first leadership */
 };
 
 /* What must outlive the process besides the log. */

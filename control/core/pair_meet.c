@@ -99,14 +99,16 @@ static void on_new_incarnation(struct pair_core *core, uint64_t incarnation)
     peer->unfit_until_ms = INT64_MIN;
     peer->announce_due = true;
     peer->met_ms = core->now_ms;
+    /* Who is here now may be ahead: it gets the time to say so and to claim, however long nobody has led. */
+    if (core->lead_alone_at_ms < core->now_ms + core->config.suspect_ms)
+        core->lead_alone_at_ms = core->now_ms + core->config.suspect_ms;
     if (core->following)
         pair_follow_lose(core, "the leader's control was restarted");
 }
 
-/* An empty store adopts its peer's cluster. */
-static void adopt_cluster(struct pair_core *core, const char *cluster_id)
+void pair_meet_adopt_cluster(struct pair_core *core, const char *cluster_id)
 {
-    if (core->meta.cluster_id[0] != '\0' || cluster_id[0] == '\0')
+    if (core->meta.cluster_id[0] != '\0' || cluster_id[0] == '\0' || strlen(cluster_id) >= PAIR_CLUSTER_ID_BYTES)
         return;
     text_copy(core->meta.cluster_id, sizeof core->meta.cluster_id, cluster_id);
     pair_store_fact(core);
@@ -219,7 +221,7 @@ int pair_meet_on_hello(struct pair_core *core, const Gemel__Envelope *envelope)
         on_new_incarnation(core, envelope->incarnation);
     else if (hello->sequence <= core->peer.hello_sequence)
         return 0;
-    adopt_cluster(core, envelope->cluster_id);
+    pair_meet_adopt_cluster(core, envelope->cluster_id);
     take_hello(core, hello);
     weigh_roles(core, hello, restarted);
     if (!hello->reply)
@@ -254,4 +256,8 @@ void pair_meet_warn(struct pair_core *core)
         return;
     pair_say(core, PAIR_WARN, "Peer control not found yet [ Peer: %s ] [ Last Error: %s ]", core->config.peer,
              core->peer.error[0] != '\0' ? core->peer.error : "no answer");
+    if (core->meta.cluster_id[0] == '\0' && core->config.node != 1)
+        pair_say(core, PAIR_WARN,
+                 "This control has an empty store and waits for its peer, which has or makes the cluster [ Peer: %s ]",
+                 core->config.peer);
 }

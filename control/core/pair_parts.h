@@ -164,6 +164,8 @@ int pair_meet_on_hello(struct pair_core *core, const Gemel__Envelope *envelope);
 /* Is this message from the incarnation of the peer that is known to live? */
 bool pair_meet_is_current(struct pair_core *core, const Gemel__Envelope *envelope);
 /* Somebody has seen `epoch`: a leader below it steps down. */
+/* An empty store takes its peer's cluster; one that has an id keeps it. */
+void pair_meet_adopt_cluster(struct pair_core *core, const char *cluster_id);
 void pair_meet_learn_epoch(struct pair_core *core, uint64_t epoch);
 /* Says who was found, once that is known. */
 void pair_meet_announce(struct pair_core *core);

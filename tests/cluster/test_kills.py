@@ -161,3 +161,25 @@ class Pair(ClusterCase):
         self.assertRegex(answer.err + answer.out, r"Bad\.yaml:3:3: .*'typ'")
         self.assertIn("nowhere", answer.err + answer.out)
         self.assertNotIn("Bad", self.a.run("pipeline", "--list").out)
+
+
+class EmptyStore(ClusterCase):
+    settings = "discovery-time = 1s"
+
+    def test_a_secondary_without_a_store_waits_for_its_peer_and_makes_no_second_cluster(self):
+        self.cluster.start_core()
+        for host in self.cluster.hosts:
+            host.ok("application", "--stop-control")
+        for name in ("control.db", "control.db-wal", "control.db-shm"):
+            path = os.path.join(self.b.home, "var/lib", name)
+            if os.path.exists(path):
+                os.unlink(path)
+        before = self.b.log("deltaControl").count("Process manager connected")
+        self.b.ok("application", "--start-control")
+        wait_for(lambda: "has an empty store and waits for its peer" in self.b.log("deltaControl"), 10, "what it waits for")
+        self.assertIsNone(self.cluster.leader())
+        self.assertLess(self.b.log("deltaControl").count("Process manager connected") - before, 10)
+        self.a.ok("application", "--start-control")
+        wait_for(lambda: self.cluster.leader() is self.a, 10, "the primary leading")
+        wait_for(lambda: [r["peerState"] for r in self.b.ask("application", "--status")["control"]] == ["in sync"] * 2, 10,
+                 "both in sync")

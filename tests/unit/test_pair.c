@@ -48,10 +48,32 @@ static void test_two_empty_controls_elect_the_configured_primary(void **state)
     end(world);
 }
 
-static void test_the_secondary_started_first_leads_only_after_the_discovery_time(void **state)
+static void test_a_secondary_with_an_empty_store_waits_for_the_primary_that_makes_the_cluster(void **state)
 {
     (void)state;
     struct world *world = make_world();
+    world_start(world, B);
+    world_run(world, 60000);
+    assert_int_equal(world_leader(world), -1);
+    assert_string_equal(world->last_log,
+                        "This control has an empty store and waits for its peer, which has or makes the "
+                        "cluster [ Peer: aaa:2001 ]");
+    world_start(world, A);
+    world_run(world, MEET_MS);
+    world_assert_healed(world);
+    assert_int_equal(world_leader(world), A);
+    world_crash(world, A);
+    world_run(world, 4000);
+    assert_int_equal(world_leader(world), B);
+    end(world);
+}
+
+static void test_the_secondary_started_first_leads_only_after_the_discovery_time(void **state)
+{
+    (void)state;
+    struct world *world = make_pair();
+    world_crash(world, A);
+    world_crash(world, B);
     world_start(world, B);
     world_run(world, 4990);
     assert_int_equal(world_leader(world), -1);
@@ -399,6 +421,7 @@ static void test_two_clusters_refuse_each_other(void **state)
     (void)state;
     struct world *world = make_world();
     cut(world, true);
+    snprintf(world->nodes[B].meta.cluster_id, sizeof world->nodes[B].meta.cluster_id, "another");
     world_start(world, A);
     world_start(world, B);
     world_run(world, 6000);
@@ -514,6 +537,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_empty_controls_elect_the_configured_primary),
+        cmocka_unit_test(test_a_secondary_with_an_empty_store_waits_for_the_primary_that_makes_the_cluster),
         cmocka_unit_test(test_the_secondary_started_first_leads_only_after_the_discovery_time),
         cmocka_unit_test(test_a_single_configured_control_leads_at_once),
         cmocka_unit_test(test_an_operation_is_acknowledged_only_when_both_have_fsynced_it),
