@@ -698,10 +698,10 @@ void daemon_shell_destroy(struct daemon_shell **shell)
     notify_socket_destroy(&self->notify);
     children_destroy(&self->children);
     daemon_store_close(&self->store);
+    if (self->run_base[0] != '\0' && self->runs != NULL)
+        run_base_close(self->run_base, self->runs);
     runs_close(&self->runs);
     cgroup_close(&self->cgroups);
-    if (self->run_base[0] != '\0')
-        run_base_close(self->run_base);
     daemon_core_destroy(&self->core);
     daemon_actions_fini(&self->actions);
     struct result *result = NULL;

@@ -85,15 +85,22 @@ int run_base_open(const char *home, const char *hash, char *folder, size_t size,
     return 0;
 }
 
-void run_base_close(const char *folder)
+void run_base_close(const char *folder, const struct runs *runs)
 {
     char path[PATH_BYTES];
     bool is_empty = true;
     DIR *opened = opendir(folder);
     const struct dirent *entry = NULL;
-    while (opened != NULL && (entry = readdir(opened)) != NULL)
-        is_empty &= strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-                    strcmp(entry->d_name, HOME_LINK) == 0;
+    while (opened != NULL && (entry = readdir(opened)) != NULL) {
+        const char *name = entry->d_name;
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, HOME_LINK) == 0)
+            continue;
+        snprintf(path, sizeof path, "%s/%s", folder, name);
+        if (runs_is_running(runs, name))
+            is_empty = false;
+        else
+            run_base_remove(path);
+    }
     if (opened != NULL)
         closedir(opened);
     if (opened == NULL || !is_empty)

@@ -7,13 +7,14 @@
 #include <stddef.h>
 
 #include "common/base/error.h"
+#include "daemon/runs.h"
 
 /* Finds and makes the folder, and removes those of homes that do not exist any more. `hash` (borrowed) tells the homes
  * of one machine apart. Returns 0 or a negative errno with a sentence. */
 int run_base_open(const char *home, const char *hash, char *folder, size_t size, struct error *error);
 
-/* Removes the folder when no process has anything in it. */
-void run_base_close(const char *folder);
+/* Removes what belongs to no process that runs, and the folder when nothing is left. */
+void run_base_close(const char *folder, const struct runs *runs);
 
 /* Removes a folder with all in it, as far as that can be. May take long. */
 void run_base_remove(const char *folder);

@@ -170,6 +170,14 @@ struct run_slot *runs_at(struct runs *runs, size_t position)
     return &runs->slots[position];
 }
 
+bool runs_is_running(const struct runs *runs, const char *process)
+{
+    for (size_t i = 0; i < runs_count(runs); i++)
+        if (runs->slots[i].phase != RUN_FREE && strcmp(runs->slots[i].process, process) == 0)
+            return true;
+    return false;
+}
+
 void run_slot_intend(struct run_slot *slot, struct token token)
 {
     slot->phase = RUN_FREE;

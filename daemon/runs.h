@@ -58,6 +58,9 @@ struct run_slot *runs_take(struct runs *runs, const char *process);
 size_t runs_count(const struct runs *runs);
 struct run_slot *runs_at(struct runs *runs, size_t position);
 
+/* Does a slot say that `process` runs, or is about to? */
+bool runs_is_running(const struct runs *runs, const char *process);
+
 void run_slot_intend(struct run_slot *slot, struct token token);
 void run_slot_start(struct run_slot *slot, int32_t pid, uint64_t start_ticks);
 void run_slot_end(struct run_slot *slot);
