@@ -171,22 +171,25 @@ static Gemel__AdminReply *preview_routes(struct arena *arena, Gemel__OpRoute *co
     return reply;
 }
 
-static void log_routes(struct control *self, const struct asker *asker, const char *author,
+/* Gateways take a route when its process is ready and fresh: what was forced may move later than it was ordered. */
+static void log_routes(struct control *self, const struct asker *asker, const Gemel__AdminRequest *request,
                        Gemel__OpRoute *const *routes, size_t count, struct arena *arena)
 {
+    bool forced = wire_argument(request, "force") != NULL;
     const Gemel__Op **ops = arena_alloc(arena, count * sizeof *ops);
     for (size_t i = 0; i < count; i++) {
         Gemel__Op *op = arena_alloc(arena, sizeof *op);
         gemel__op__init(op);
         op->wall_ns = (uint64_t)clock_wall_ns();
-        op->author = arena_strdup(arena, author);
+        op->author = arena_strdup(arena, request->author);
         op->body_case = GEMEL__OP__BODY_ROUTE;
         op->route = routes[i];
         ops[i] = op;
     }
     control_request_log(self, asker, ops, count,
-                        admin_reply_done(arena, "%zu routes of %s moved to instance %u", count, routes[0]->pipeline,
-                                         routes[0]->instance),
+                        admin_reply_done(arena, "%zu routes of %s %s to instance %u%s", count, routes[0]->pipeline,
+                                         forced ? "ordered" : "moved", routes[0]->instance,
+                                         forced ? "; each moves as soon as its process is ready and fresh" : ""),
                         false);
 }
 
@@ -220,7 +223,7 @@ static void set_route(struct control *self, const struct asker *asker, const Gem
     else if (wire_argument(request, "dry-run") != NULL)
         control_reply(self, asker, preview_routes(&arena, routes, count));
     else
-        log_routes(self, asker, request->author, routes, count, &arena);
+        log_routes(self, asker, request, routes, count, &arena);
     arena_fini(&arena);
 }
 

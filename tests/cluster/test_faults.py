@@ -214,3 +214,20 @@ class Refused(ClusterCase):
         self.assertIn("loopback", done.stderr)
 
 
+class Unserved(ClusterCase):
+    """Queries and routes while no process is there for them."""
+
+    def test_a_query_that_nobody_serves_ends_in_time_and_says_why_and_force_orders_for_later(self):
+        self.cluster.start_all()
+        self.a.ok("pipeline", "--stop", "DemoPipeline", "--process", "rdb.0", "--wait")
+        query = ("query", "--pipeline", "DemoPipeline", "select count(*) from DemoTable")
+        self.assertCode(self.a.run(*query, "--timeout", "300ms"), 5, "no process of DemoPipeline.rdb.0 was available",
+                        "DemoPipeline.0.rdb.0: stopped", "DemoPipeline.1.rdb.0: stopped")
+        move = ("failover", "--failover", "--pipeline", "DemoPipeline", "--to-instance", "1")
+        self.assertCode(self.a.run(*move), 6, "--force")
+        self.assertCode(self.a.run(*move, "--force"), 0, "ordered to instance 1", "as soon as")
+        waiting = self.a.spawn(*query, "--timeout", "30s", stdout=subprocess.PIPE, text=True)
+        self.a.ok("pipeline", "--force-start", "DemoPipeline", "--wait")
+        out, _ = waiting.communicate(timeout=30)
+        self.assertEqual(waiting.returncode, 0, out)
+        wait_for(lambda: self.cluster.primary_everywhere("rdb.0") == 1, 10, "the forced route")
