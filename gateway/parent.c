@@ -3,30 +3,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "common/base/bounds.h"
 #include "common/base/memory.h"
 #include "common/base/text.h"
+#include "common/loop/notify.h"
 #include "common/net/link.h"
 
 enum {
-    DIAL_AGAIN_MS = 200,
-    NOTIFY_BYTES = 512
+    DIAL_AGAIN_MS = 200
 };
 
 struct parent {
     uv_loop_t *loop;
     uv_timer_t redial;
-    uv_timer_t watchdog;
+    uv_timer_t heartbeat;
     unsigned handle_count;
     struct link *link; /* to the daemon; NULL: none */
     char address[ADDRESS_BYTES];
     char name[PROCESS_NAME_BYTES];
     struct link_self self;
-    int notify_fd; /* -1: nobody wants to know */
+    struct notify notify;
 };
 
 /* ---- environment ---- */
@@ -63,56 +60,27 @@ bool parent_option(const char *name, char *value, size_t size)
     return false;
 }
 
-/* ---- notify ---- */
-
-static int open_notify_socket(void)
-{
-    const char *path = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (path == NULL || path[0] == '\0' || strlen(path) >= sizeof address.sun_path)
-        return -1;
-    memcpy(address.sun_path, path, strlen(path));
-    socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
-    if (path[0] == '@')
-        address.sun_path[0] = '\0';
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, length) != 0) {
-        close(fd);
-        fd = -1;
-    }
-    return fd;
-}
-
-/* A datagram that cannot be sent is lost: the daemon has its own timeouts. */
-static void notify(struct parent *parent, const char *text)
-{
-    if (parent->notify_fd >= 0)
-        (void)!send(parent->notify_fd, text, strlen(text), MSG_NOSIGNAL);
-}
+/* ---- what it tells ---- */
 
 void parent_ready(struct parent *parent, const char *endpoint)
 {
-    char text[NOTIFY_BYTES];
-    snprintf(text, sizeof text, "READY=1\nX_GEMEL_ENDPOINT=%s\nSTATUS=serving on %s", endpoint, endpoint);
-    notify(parent, text);
+    struct notify *notify = &parent->notify;
+    text_copy(notify->endpoint, sizeof notify->endpoint, endpoint);
+    snprintf(notify->status, sizeof notify->status, "serving on %s", endpoint);
+    notify->ready = true;
+    notify_send_state(notify);
 }
 
 void parent_stopping(struct parent *parent)
 {
-    notify(parent, "STOPPING=1");
+    parent->notify.stopping = true;
+    notify_send_state(&parent->notify);
 }
 
-static void on_watchdog(uv_timer_t *timer)
+static void on_heartbeat(uv_timer_t *timer)
 {
-    notify(timer->data, "WATCHDOG=1");
-}
-
-static void start_watchdog(struct parent *parent)
-{
-    const char *text = getenv("WATCHDOG_USEC");
-    unsigned long long us = text != NULL ? strtoull(text, NULL, 10) : 0;
-    if (us >= 2000)
-        uv_timer_start(&parent->watchdog, on_watchdog, 0, us / 2000);
+    struct parent *parent = timer->data;
+    notify_beat(&parent->notify);
 }
 
 /* ---- the daemon's socket ---- */
@@ -126,8 +94,10 @@ static void on_redial(uv_timer_t *timer)
 
 static void on_open(void *owner, struct link *link)
 {
-    (void)owner;
+    struct parent *parent = owner;
     (void)link;
+    /* A daemon that was restarted has not heard what was told to the one before. */
+    notify_send_state(&parent->notify);
 }
 
 static void on_frame(void *owner, struct link *link, const struct frame_header *header, const uint8_t *body)
@@ -168,13 +138,13 @@ void parent_create(struct parent **parent, uv_loop_t *loop, const struct parent_
         .token = place->token,
         .incarnation = incarnation,
     };
-    made->notify_fd = open_notify_socket();
+    notify_init_here(&made->notify);
     uv_timer_init(loop, &made->redial);
-    uv_timer_init(loop, &made->watchdog);
+    uv_timer_init(loop, &made->heartbeat);
     made->handle_count = 2;
     made->redial.data = made;
-    made->watchdog.data = made;
-    start_watchdog(made);
+    made->heartbeat.data = made;
+    uv_timer_start(&made->heartbeat, on_heartbeat, made->notify.beat_ms, made->notify.beat_ms);
     const char *address = getenv("GEMEL_DAEMON");
     if (place->process != NULL && address != NULL && text_copy(made->address, sizeof made->address, address))
         dial(made);
@@ -195,9 +165,8 @@ void parent_destroy(struct parent **parent)
         return;
     if (self->link != NULL)
         link_close(self->link);
-    if (self->notify_fd >= 0)
-        close(self->notify_fd);
+    notify_fini(&self->notify);
     uv_close((uv_handle_t *)&self->redial, on_handle_closed);
-    uv_close((uv_handle_t *)&self->watchdog, on_handle_closed);
+    uv_close((uv_handle_t *)&self->heartbeat, on_handle_closed);
     *parent = NULL;
 }

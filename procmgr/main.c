@@ -3,18 +3,16 @@
  * layout of a new revision, and carries the core's actions out. It keeps nothing on disk. */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "common/base/assert.h"
 #include "common/base/memory.h"
+#include "common/base/text.h"
 #include "common/layout/load/layout_load.h"
 #include "common/layout/load/settings_load.h"
 #include "common/log/log.h"
 #include "common/loop/clock.h"
+#include "common/loop/notify.h"
 #include "common/loop/program.h"
 #include "common/net/keys.h"
 #include "common/net/plane.h"
@@ -24,11 +22,7 @@ enum {
     EXIT_FAILED = 1,
     HELLO_EVERY_MS = 1000,         /* until the control answers with an input */
     READY_WITHOUT_INPUT_MS = 5000, /* a control that is away must not make its daemon restart us */
-    WATCHDOG_SHARE = 4             /* signs of life in the time after which the daemon takes us for hung */
 };
-
-static const char WATCHDOG_TEXT[] = "WATCHDOG=1";
-
 struct shell {
     struct program *program;
     struct settings settings;
@@ -42,53 +36,18 @@ struct shell {
     uint64_t epoch;   /* of the last input: plans and replies belong to that leadership */
     bool heard;       /* an input came since the control was reached */
     bool asked_again; /* for files that went astray */
-    bool ready;       /* READY=1 was said */
+    struct notify notify;
     int64_t started_ms;
     int64_t hello_ms; /* the next hello is due */
-    bool watched;     /* the daemon wants WATCHDOG=1 */
     uv_timer_t timer;
     bool timer_open;
 };
 
-/* ---- the notify protocol of the daemon ---- */
-
-/* One datagram to NOTIFY_SOCKET, never waiting for a daemon that hangs; without the socket (started by hand) nobody
- * waits for it. Source: sd_notify(3). */
-static void notify(const char *text)
-{
-    const char *path = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (path == NULL || strlen(path) >= sizeof address.sun_path)
-        return;
-    memcpy(address.sun_path, path, strlen(path));
-    if (path[0] == '@')
-        address.sun_path[0] = '\0';
-    socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    int result =
-        fd < 0 || sendto(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&address, length) < 0;
-    /* A sign of life that nobody hears is no news: the next daemon hears the next one. */
-    if (result != 0 && strcmp(text, WATCHDOG_TEXT) != 0)
-        log_warn("The daemon did not take a notification [ Text: %s ] [ Error: %s ]", text, strerror(errno));
-    if (fd >= 0)
-        close(fd);
-}
-
-/* How often the loop shows the daemon that it turns; 0: the daemon does not ask for it. Source: sd_watchdog_enabled(3).
- */
-static uint64_t watchdog_every_ms(void)
-{
-    const char *text = getenv("WATCHDOG_USEC");
-    uint64_t every_ms = text != NULL ? strtoull(text, NULL, 10) / 1000 / WATCHDOG_SHARE : 0;
-    return text != NULL && every_ms == 0 ? 1 : every_ms;
-}
-
 static void say_status(struct shell *shell, const char *status)
 {
-    char text[200];
-    snprintf(text, sizeof text, "%sSTATUS=%s", shell->ready ? "" : "READY=1\n", status);
-    shell->ready = true;
-    notify(text);
+    text_copy(shell->notify.status, sizeof shell->notify.status, status);
+    shell->notify.ready = true;
+    notify_send_state(&shell->notify);
 }
 
 /* ---- actions ---- */
@@ -272,15 +231,16 @@ static void on_timer(uv_timer_t *timer)
 {
     struct shell *shell = timer->data;
     int64_t now_ms = clock_now_ms();
-    if (shell->watched)
-        notify(WATCHDOG_TEXT);
+    /* There is no link that would tell of a new daemon: it hears all with each sign of life. */
+    shell->notify.missed = true;
+    notify_beat(&shell->notify);
     if (procmgr_next_wakeup_ms(shell->core) <= now_ms) {
         struct procmgr_event event = {.type = PROCMGR_EVENT_TICK, .now_ms = now_ms};
         step(shell, &event);
     }
     if (dealer_is_up(shell->dealer) && !shell->heard && now_ms >= shell->hello_ms)
         say_hello(shell);
-    if (!shell->ready && now_ms - shell->started_ms >= READY_WITHOUT_INPUT_MS)
+    if (!shell->notify.ready && now_ms - shell->started_ms >= READY_WITHOUT_INPUT_MS)
         say_status(shell, "standby");
 }
 
@@ -339,9 +299,7 @@ static int shell_start(struct shell *shell, struct error *error)
     shell->timer_open = true;
     shell->timer.data = shell;
     /* A plan's wake-ups are sentences about waiting hosts: a second early or late is nothing. */
-    uint64_t watchdog_ms = watchdog_every_ms();
-    uint64_t every_ms = watchdog_ms > 0 && watchdog_ms < HELLO_EVERY_MS ? watchdog_ms : HELLO_EVERY_MS;
-    shell->watched = watchdog_ms > 0;
+    uint64_t every_ms = shell->notify.beat_ms < HELLO_EVERY_MS ? shell->notify.beat_ms : HELLO_EVERY_MS;
     ASSERT(uv_timer_start(&shell->timer, on_timer, every_ms, every_ms) == 0);
     return 0;
 }
@@ -350,6 +308,7 @@ static void shell_end(struct shell *shell)
 {
     if (shell->timer_open)
         uv_close((uv_handle_t *)&shell->timer, NULL);
+    notify_fini(&shell->notify);
     dealer_destroy(&shell->dealer);
     plane_destroy(&shell->plane);
     keys_destroy(&shell->keys);
@@ -381,6 +340,7 @@ int main(int argc, char **argv)
     struct shell *shell = memory_alloc(sizeof *shell);
     struct error error;
     shell->program = &program;
+    notify_init_here(&shell->notify);
     if (open_log(&program, &error) < 0 || shell_start(shell, &error) < 0) {
         log_error("Process manager cannot start [ Reason: %s ]", error.sentence);
         fprintf(stderr, "gemel-procmgr: %s\n", error.sentence);
@@ -388,7 +348,8 @@ int main(int argc, char **argv)
     } else {
         log_info("Process manager started [ Host: %s ]", shell->settings.host);
         program_run(&program);
-        notify("STOPPING=1");
+        shell->notify.stopping = true;
+        notify_send_state(&shell->notify);
         log_info("Process manager stopped");
     }
     shell_end(shell);

@@ -13,8 +13,7 @@
 #include "worker/worker_state.h"
 
 enum {
-    HEARTBEAT_MS = 1000, /* when there is no watchdog: only what the daemon missed is sent again */
-    STOP_MS = 1000,      /* calls that run are given this when the process ends */
+    STOP_MS = 1000, /* calls that run are given this when the process ends */
     STOP_CHECK_MS = 5
 };
 
@@ -50,15 +49,12 @@ static void on_signal(uv_signal_t *signal, int number)
 static void on_heartbeat(uv_timer_t *timer)
 {
     struct gemel_worker *worker = timer->data;
-    if (worker->environment.watchdog_ms > 0)
-        notify_send(&worker->notify, "WATCHDOG=1\n");
-    if (worker->notify.missed)
-        notify_send_state(&worker->notify);
+    notify_beat(&worker->notify);
 }
 
 static void start_handles(struct gemel_worker *worker)
 {
-    uint64_t beat_ms = worker->environment.watchdog_ms > 0 ? (worker->environment.watchdog_ms + 2) / 3 : HEARTBEAT_MS;
+    uint64_t beat_ms = worker->notify.beat_ms;
     uv_timer_init(&worker->loop, &worker->redial);
     uv_timer_init(&worker->loop, &worker->heartbeat);
     uv_timer_init(&worker->loop, &worker->stop_check);
@@ -90,7 +86,7 @@ int gemel_worker_open(struct gemel_worker **worker)
     if (getrandom(&made->incarnation, sizeof made->incarnation, 0) != (ssize_t)sizeof made->incarnation)
         made->incarnation = uv_hrtime();
     made->loop_thread = pthread_self();
-    notify_init(&made->notify, made->environment.notify_socket);
+    notify_init(&made->notify, made->environment.notify_socket, made->environment.watchdog_ms);
     start_handles(made);
     calls_init(&made->calls, made);
     registry_start(made);

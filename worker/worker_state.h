@@ -8,9 +8,9 @@
 #include <uv.h>
 
 #include "common/base/map.h"
+#include "common/loop/notify.h"
 #include "common/net/link.h"
 #include "worker/environment.h"
-#include "worker/notify.h"
 #include "worker/pool.h"
 #include "worker/process.h"
 

@@ -137,14 +137,29 @@ static void write_settings(struct control *control)
     fclose(file);
 }
 
+/* As a daemon does, each new one anew. */
 static void listen_for_notifications(struct control *control)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct timeval timeout = {.tv_sec = DEADLINE_MS / 1000};
     snprintf(address.sun_path, sizeof address.sun_path, "%s/notify.sock", control->home);
+    unlink(address.sun_path);
     control->notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     assert_true(control->notify_fd >= 0);
+    assert_int_equal(setsockopt(control->notify_fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout), 0);
     assert_int_equal(bind(control->notify_fd, (struct sockaddr *)&address, sizeof address), 0);
     assert_int_equal(setenv("NOTIFY_SOCKET", address.sun_path, 1), 0);
+}
+
+/* Waits for a datagram that says it. */
+static void hear(const struct control *control, const char *line)
+{
+    char said[4096];
+    do {
+        ssize_t length = recv(control->notify_fd, said, sizeof said - 1, 0);
+        assert_true(length > 0);
+        said[length] = '\0';
+    } while (strstr(said, line) == NULL);
 }
 
 /* Starts build/.../bin/gemel-procmgr, beside the folder of this test. */
@@ -207,7 +222,6 @@ static void test_it_asks_for_the_files_plans_answers_and_ends_cleanly(void **sta
 {
     (void)state;
     struct control control;
-    char said[200] = "";
     int status = 0;
     control_init(&control);
     uv_run(&control.loop, UV_RUN_DEFAULT);
@@ -219,8 +233,7 @@ static void test_it_asks_for_the_files_plans_answers_and_ends_cleanly(void **sta
     assert_string_equal(control.sender, "procmgr@127.0.0.1");
     assert_int_equal(control.reply_id, 42);
     assert_string_equal(control.reply, "already starting: 0 of 1 ready");
-    assert_true(recv(control.notify_fd, said, sizeof said - 1, 0) > 0);
-    assert_string_equal(said, "READY=1\nSTATUS=leading");
+    hear(&control, "STATUS=leading\nX_GEMEL_STALE=\nX_GEMEL_LAG=0\nREADY=1\n");
     assert_int_equal(kill(control.pid, SIGTERM), 0);
     assert_int_equal(waitpid(control.pid, &status, 0), control.pid);
     assert_true(WIFEXITED(status));
@@ -228,10 +241,27 @@ static void test_it_asks_for_the_files_plans_answers_and_ends_cleanly(void **sta
     control_fini(&control);
 }
 
+static void test_a_new_daemon_hears_the_state_of_the_process_manager_that_it_adopted(void **state)
+{
+    (void)state;
+    struct control control;
+    control_init(&control);
+    uv_run(&control.loop, UV_RUN_DEFAULT);
+    assert_false(control.expired);
+    hear(&control, "READY=1\n");
+    close(control.notify_fd);
+    listen_for_notifications(&control);
+    hear(&control, "STATUS=leading\nX_GEMEL_STALE=\nX_GEMEL_LAG=0\nREADY=1\n");
+    kill(control.pid, SIGKILL);
+    assert_int_equal(waitpid(control.pid, NULL, 0), control.pid);
+    control_fini(&control);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_it_asks_for_the_files_plans_answers_and_ends_cleanly),
+        cmocka_unit_test(test_a_new_daemon_hears_the_state_of_the_process_manager_that_it_adopted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
