@@ -406,10 +406,11 @@ static bool open_publisher(struct publishing *publishing)
     text_init(&gateways, GATEWAYS_BYTES_MAX);
     bool opened = false;
     if (take_name(publishing, name) && find_gateways(cli, &gateways)) {
-        const struct gemel_publisher_options options = {.pipeline =
-                                                            invocation_text(cli->invocation, CLI_OPTION_PIPELINE, ""),
-                                                        .name = name,
-                                                        .gateways = gateways.data};
+        const struct gemel_publisher_options options = {
+            .pipeline = invocation_text(cli->invocation, CLI_OPTION_PIPELINE, ""),
+            .name = name,
+            .gateways = gateways.data,
+            .open_timeout_ms = (uint32_t)invocation_duration_ms(cli->invocation, CLI_OPTION_TIMEOUT, 0)};
         const int result = gemel_publisher_open(&publishing->publisher, &options);
         opened = result == 0;
         if (!opened)

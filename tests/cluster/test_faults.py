@@ -231,3 +231,10 @@ class Unserved(ClusterCase):
         out, _ = waiting.communicate(timeout=30)
         self.assertEqual(waiting.returncode, 0, out)
         wait_for(lambda: self.cluster.primary_everywhere("rdb.0") == 1, 10, "the forced route")
+
+    def test_a_publisher_that_does_not_reach_every_tp_gives_up_after_its_timeout(self):
+        self.cluster.start_all()
+        self.a.ok("pipeline", "--stop", "DemoPipeline", "--process", "tp.0", "--instance", "1", "--wait")
+        answer = self.a.run("publish", "--pipeline", "DemoPipeline", "--table", "DemoTable", "--generate", "10",
+                            "--batches", "1", "--timeout", "300ms")
+        self.assertCode(answer, 5, "DemoPipeline.1.tp.0 was not reached within 300 ms", "not running")
