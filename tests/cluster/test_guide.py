@@ -72,13 +72,8 @@ class Guide(ClusterCase):
         self.a.ok("pipeline", "--stop", "DemoPipeline", "--wait")
         self.a.ok("cluster", "--down", timeout=120)
         wait_for(lambda: not self.cluster.left(), 10, "nothing left running")
-        self.assertEqual(self.memory_folders(), [], "what the processes had in memory is gone")
+        self.assertEqual(self.cluster.memory_links(), [], "what the processes had in memory is gone")
         self.assertCode(self.a.run("cluster", "--down", timeout=120), 0)
-
-    def memory_folders(self):
-        """Folders on tmpfs that belong to this cluster's homes."""
-        links = [os.path.join("/dev/shm", name, ".home") for name in os.listdir("/dev/shm") if name.startswith("gemel-")]
-        return [link for link in links if os.path.islink(link) and os.readlink(link).startswith(self.cluster.folder)]
 
     def registered(self, name):
         rows = self.a.ask("failover", "--status", "--pipeline", "DemoPipeline")["routes"]

@@ -294,8 +294,15 @@ delta-control-clustering = 1
             except (ChildProcessError, subprocess.TimeoutExpired):
                 pass
         reap()
+        for link in self.memory_links():
+            shutil.rmtree(os.path.dirname(link), ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
         return left
+
+    def memory_links(self):
+        """Folders on tmpfs hold a link to the home that they belong to: those of this cluster."""
+        links = [os.path.join("/dev/shm", name, ".home") for name in os.listdir("/dev/shm") if name.startswith("gemel-")]
+        return [link for link in links if os.path.islink(link) and os.readlink(link).startswith(self.folder + "/")]
 
 
 def is_port_free(address, port):
