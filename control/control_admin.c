@@ -187,8 +187,8 @@ static void log_routes(struct control *self, const struct asker *asker, const Ge
         ops[i] = op;
     }
     control_request_log(self, asker, ops, count,
-                        admin_reply_done(arena, "%zu routes of %s %s to instance %u%s", count, routes[0]->pipeline,
-                                         forced ? "ordered" : "moved", routes[0]->instance,
+                        admin_reply_done(arena, "instance %u of %s is primary for %zu routes%s", routes[0]->instance,
+                                         routes[0]->pipeline, count,
                                          forced ? "; each moves as soon as its process is ready and fresh" : ""),
                         false);
 }
@@ -217,9 +217,6 @@ static void set_route(struct control *self, const struct asker *asker, const Gem
         control_reply(
             self, asker,
             admin_reply_failed(&arena, result == -EAGAIN ? ADMIN_REFUSED : ADMIN_FAILED, "%s", error.sentence));
-    else if (count == 0)
-        control_reply(self, asker,
-                      admin_reply_done(&arena, "instance %lu of %s is primary already", instance, pipeline));
     else if (wire_argument(request, "dry-run") != NULL)
         control_reply(self, asker, preview_routes(&arena, routes, count));
     else

@@ -118,8 +118,9 @@ bool registry_host_is_fresh(const struct registry_core *core, const char *host);
 uint64_t registry_procmgr(const struct registry_core *core);
 
 /* What a failover of `pipeline` to `instance` asks for. `process` is TYPE.N or NULL for all of them. Returned in the
- * arena: one operation a route that changes. Returns 0; -ENOENT when the pipeline has no routable process there;
- * -EAGAIN (refused by a rule, `force` overrides) when a target is not ready, hung or stale, with the reason. */
+ * arena: one operation a route, also where it is published so already. Returns 0; -ENOENT when the pipeline has no
+ * routable process there; -EAGAIN (refused by a rule, `force` overrides) when a target is not ready, hung or stale,
+ * with the reason. */
 int registry_plan_failover(const struct registry_core *core, const char *pipeline, const char *process,
                            uint32_t instance, bool force, const char *why, struct arena *arena,
                            Gemel__OpRoute ***routes, size_t *count, struct error *error);

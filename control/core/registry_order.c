@@ -329,9 +329,8 @@ int registry_plan_failover(const struct registry_core *core, const char *pipelin
         int result = force ? 0 : check_target(reports[i], fresh, error);
         if (result != 0)
             return result;
-        const Gemel__Route *route = state_find_route(core->state, pipeline, id.type, id.index);
-        if (route == NULL ? instance == 0 : route->instance == instance)
-            continue;
+        /* Also where it is published already: a gateway may have moved meanwhile, and its report be under way. The new
+         * version brings it back, and makes that report a late one. */
         made[made_count++] = compose_route(arena, pipeline, id.type, id.index, instance, why);
     }
     if (found == 0)

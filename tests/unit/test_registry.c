@@ -409,6 +409,41 @@ static void test_a_failover_refuses_a_target_that_is_not_ready_unless_forced(voi
                      0);
 }
 
+static void test_a_failover_to_where_it_is_published_outruns_a_report_under_way(void **given)
+{
+    struct world *world = *given;
+    connect_daemon(world, DAEMON_A, "aaa");
+    lead(world, true);
+    Gemel__ProcessReport one = make_report(world, "P.0.rdb.0", "aaa", GEMEL__PROCESS_STATE__PROCESS_READY);
+    assert_int_equal(report(world, DAEMON_A, &one, true), 0);
+    Gemel__OpRoute **routes = NULL;
+    size_t count = 0;
+    struct error error = {0};
+    struct arena *arena = &world->changes.arena;
+    assert_int_equal(registry_plan_failover(world->core, "P", NULL, 0, false, "asked", arena, &routes, &count, &error),
+                     0);
+    assert_int_equal(count, 1);
+    Gemel__Op op = GEMEL__OP__INIT;
+    op.body_case = GEMEL__OP__BODY_ROUTE;
+    op.route = routes[0];
+    apply(world, &op);
+    Gemel__GatewayHello hello = GEMEL__GATEWAY_HELLO__INIT;
+    hello.process = text(world, "E.0.gw.0");
+    assert_int_equal(send(world, GATEWAY, "E.0.gw.0", GEMEL__ENVELOPE__BODY_GATEWAY_HELLO, &hello), 0);
+    Gemel__RouteSeen seen = GEMEL__ROUTE_SEEN__INIT;
+    seen.pipeline = text(world, "P");
+    seen.type = text(world, "rdb");
+    seen.instance = 1;
+    seen.confirmed = true;
+    Gemel__RouteSeen *all[] = {&seen};
+    Gemel__RouteReport late = GEMEL__ROUTE_REPORT__INIT;
+    late.gateway = hello.process;
+    late.seen = all;
+    late.n_seen = 1;
+    assert_int_equal(send(world, GATEWAY, "E.0.gw.0", GEMEL__ENVELOPE__BODY_ROUTE_REPORT, &late), 0);
+    assert_null(find_proposed(world));
+}
+
 static void test_a_stale_epoch_answer_reaches_the_pair(void **given)
 {
     struct world *world = *given;
@@ -447,6 +482,7 @@ int main(void)
         TEST(test_daemons_hear_each_endpoint_once_and_then_what_changes),
         TEST(test_only_a_confirmed_cause_moves_the_cluster_s_route),
         TEST(test_a_failover_refuses_a_target_that_is_not_ready_unless_forced),
+        TEST(test_a_failover_to_where_it_is_published_outruns_a_report_under_way),
         TEST(test_a_stale_epoch_answer_reaches_the_pair),
         TEST(test_messages_that_nobody_sends_to_a_control_are_refused),
     };
