@@ -140,7 +140,8 @@ struct gemel_publisher_instance {
 };
 
 /* Finds the tp of each instance and continues the sequence after the highest that any of them has. With
- * GEMEL_ACK_SYNCED all of them must be reached, with GEMEL_ACK_ANY one.
+ * GEMEL_ACK_SYNCED all of them must be reached, with GEMEL_ACK_ANY one: when another is not, nobody knows where the
+ * name left off, and `~` and a number are added to it, with a sequence from 1.
  * Returns 0; -EINVAL; -ETIMEDOUT with a sentence that names who is missing. */
 int gemel_publisher_open(struct gemel_publisher **publisher, const struct gemel_publisher_options *options);
 /* What is not acknowledged yet is given up; wait first. NULL inside is allowed. */

@@ -27,6 +27,7 @@ enum {
     PAYLOAD_BYTES_MAX = 15 * 1024 * 1024,
     OPEN_TIMEOUT_MS = 5000,
     OPEN_SETTLE_MS = 500, /* with GEMEL_ACK_ANY: the other instances are waited for so long */
+    OWN_NAME_BYTES = 17,  /* `~` and 16 digits */
     REDIAL_MS = 100,
     CHECK_MS = 200, /* between looks at who stands still */
     STALL_MS = 1000
@@ -429,14 +430,38 @@ static const char *choose_registry(const struct gemel_publisher_options *options
     return daemon != NULL && daemon[0] != '\0' ? daemon : getenv("GEMEL_GATEWAYS");
 }
 
+/* Whoever is not reached may have batches of this name that nobody else has: under another name no number is given to
+ * two different batches. The tps are dialled again, because a hello says the name. */
+static int take_name_of_its_own(struct gemel_publisher *publisher)
+{
+    struct tp *tp = NULL;
+    size_t length = strlen(publisher->name);
+    int added = snprintf(publisher->name + length, sizeof publisher->name - length, "~%" PRIx64, uv_hrtime());
+    if (added < 0 || (size_t)added >= sizeof publisher->name - length)
+        return failure_set(-ENAMETOOLONG, "a publisher that does not reach every tp needs a name of at most %d bytes",
+                           PROCESS_NAME_BYTES - 1 - OWN_NAME_BYTES);
+    DL_FOREACH (publisher->tps, tp) {
+        if (tp->link != NULL)
+            link_close(tp->link);
+        tp->link = NULL;
+        tp->known = false;
+        tp->acknowledged = tp->late = 0;
+        dial(tp);
+    }
+    return 0;
+}
+
 static int find_everybody(struct gemel_publisher *publisher, uint64_t timeout_ms)
 {
     const struct tp *tp = NULL;
     bool any = publisher->ack == GEMEL_ACK_ANY;
     if (run_until(publisher, is_everybody_known, 0, any && timeout_ms > OPEN_SETTLE_MS ? OPEN_SETTLE_MS : timeout_ms))
         return 0;
-    if (any && run_until(publisher, is_anybody_known, 0, timeout_ms))
-        return 0;
+    if (any && run_until(publisher, is_anybody_known, 0, timeout_ms)) {
+        int result = take_name_of_its_own(publisher);
+        if (result != 0 || run_until(publisher, is_anybody_known, 0, timeout_ms))
+            return result;
+    }
     DL_FOREACH (publisher->tps, tp)
         if (!tp->known)
             return failure_set(-ETIMEDOUT, "%s was not reached within %" PRIu64 " ms%s%s", tp->name, timeout_ms,

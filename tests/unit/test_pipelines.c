@@ -208,6 +208,27 @@ static void test_a_tp_takes_from_its_peer_what_no_publisher_has_any_more(void **
     assert_int_equal(count_rows(daemon, "Demo.1.rdb.0", 220), 2200);
 }
 
+static void test_a_publisher_that_does_not_know_where_it_left_off_begins_under_a_name_of_its_own(void **state)
+{
+    struct daemon *daemon = *state;
+    start_and_wait(daemon, 0, "tp", "");
+    start_and_wait(daemon, 0, "rdb", "");
+    struct gemel_publisher *publisher = open_publisher(daemon, GEMEL_ACK_ANY, 0);
+    for (int i = 0; i < 5; i++)
+        wait_acknowledged(publisher, publish(publisher, 10));
+    gemel_publisher_close(&publisher);
+    /* Only instance 0 has them, and is away; then the other one is. */
+    kill_now(daemon, "Demo.0.tp.0");
+    start_and_wait(daemon, 1, "tp", "");
+    start_and_wait(daemon, 1, "rdb", "");
+    publisher = open_publisher(daemon, GEMEL_ACK_ANY, 0);
+    assert_int_equal(gemel_publisher_next(publisher), 1);
+    wait_acknowledged(publisher, publish(publisher, 10));
+    gemel_publisher_close(&publisher);
+    start_and_wait(daemon, 0, "tp", ""); /* they fill each other */
+    assert_int_equal(count_rows(daemon, "Demo.1.rdb.0", 5), 60);
+}
+
 /* ---- a publisher that does as it likes */
 
 struct rude {
@@ -467,6 +488,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_tp_that_is_killed_gets_again_what_it_missed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_tp_takes_from_its_peer_what_no_publisher_has_any_more, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_a_publisher_that_does_not_know_where_it_left_off_begins_under_a_name_of_its_own, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_tp_takes_batches_in_sequence_only_and_each_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_publisher_that_takes_over_is_told_the_last_word_of_the_one_before,
                                         set_up, tear_down),
