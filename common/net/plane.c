@@ -131,9 +131,15 @@ int plane_create(struct plane **plane, uv_loop_t *loop, const struct keys *keys,
                  struct error *error)
 {
     const struct key *key = keys_find(keys, self);
-    if (key == NULL || key->secret_text[0] == '\0')
-        return error_set(error, -ENOENT, "no secret key of '%s' in '%s': make it with gemel keys --create %s", self,
-                         keys_folder(keys), self);
+    if (key == NULL)
+        return error_set(error, -ENOENT, "no key of '%s' in '%s': make it with gemel keys --create", self,
+                         keys_folder(keys));
+    if (key->secret_text[0] == '\0')
+        return error_set(
+            error, -ENOENT,
+            "only the public part of the key '%s' is in '%s': copy %s.key from where it was made, or remove "
+            "%s.pub on all hosts and make both anew with gemel keys --create",
+            self, keys_folder(keys), self, self);
     if (strlen(sender) >= PLANE_SENDER_BYTES)
         return error_set(error, -ENAMETOOLONG, "the name '%s' is too long", sender);
     struct plane *made = memory_alloc(sizeof *made);
