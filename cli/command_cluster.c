@@ -206,8 +206,10 @@ static void judge(struct cli *cli, const struct target *targets, size_t count, c
                 targets[i].host, name);
 }
 
-static void stop_daemons(struct cli *cli)
+/* Returns false when there is a host where no daemon was found. */
+static bool stop_daemons(struct cli *cli)
 {
+    bool found = true;
     const char *hosts[SETTINGS_HOSTS_MAX];
     struct target targets[TARGETS_MAX] = {0};
     const size_t count = site_hosts(&cli->site, hosts);
@@ -220,12 +222,15 @@ static void stop_daemons(struct cli *cli)
     request_add(&cli->report.arena, stop, "processes", "stop");
     order_all(cli, targets, count, stop, timeout_of(cli));
     for (size_t i = 1; i < count; i++)
-        if (!targets[i].seen && !targets[i].unreachable)
+        if (!targets[i].seen && !targets[i].unreachable) {
+            found = false;
             report_message(&cli->report, "no daemon runs on %s: if one was killed there, repeat this command there",
                            targets[i].host);
+        }
     const size_t there = wait_gone(cli, targets, count, "daemon.status");
     end_own(cli, "daemon");
     judge(cli, targets, count, "daemon", there);
+    return found;
 }
 
 static void stop_controls(struct cli *cli)
@@ -260,8 +265,8 @@ void command_cluster_down(struct cli *cli)
 {
     attend_leftovers(cli);
     stop_pipelines(cli);
-    stop_daemons(cli);
+    const bool found = stop_daemons(cli);
     stop_controls(cli);
     if (cli->report.reply.exit_code == CLI_EXIT_DONE)
-        report_message(&cli->report, "everything is stopped");
+        report_message(&cli->report, found ? "everything is stopped" : "everything that was found is stopped");
 }

@@ -450,7 +450,7 @@ static void test_cluster_down_when_nothing_is_there_is_done(void **state)
     parse(fake, "cluster --down");
     command_cluster_down(&fake->cli);
     assert_int_equal(fake->cli.report.reply.exit_code, CLI_EXIT_DONE);
-    assert_non_null(strstr(fake->cli.report.reply.message, "everything is stopped"));
+    assert_non_null(strstr(fake->cli.report.reply.message, "everything that was found is stopped"));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
