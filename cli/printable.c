@@ -56,3 +56,13 @@ size_t printable_width(const char *source)
     }
     return width;
 }
+
+size_t printable_bytes(const char *source, size_t width)
+{
+    const uint8_t *at = (const uint8_t *)source;
+    for (; width > 0 && *at != '\0'; width--) {
+        const size_t bytes = character_bytes(at);
+        at += bytes > 0 ? bytes : 1;
+    }
+    return (size_t)(at - (const uint8_t *)source);
+}

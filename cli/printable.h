@@ -13,4 +13,7 @@ void printable_append(struct text *text, const char *source);
 /* Code points of what printable_append writes: its columns on a terminal, but for wide scripts. */
 size_t printable_width(const char *source);
 
+/* Bytes of the longest beginning of `source` that is at most `width` code points wide. */
+size_t printable_bytes(const char *source, size_t width);
+
 #endif

@@ -6,9 +6,9 @@
 #include "cli/report.h"
 #include "common/base/memory.h"
 
-void progress_init(struct progress *progress, FILE *live, bool terminal)
+void progress_init(struct progress *progress, FILE *live, struct progress_screen screen)
 {
-    *progress = (struct progress){.live = live, .terminal = terminal};
+    *progress = (struct progress){.live = live, .screen = screen};
 }
 
 static void forget(struct progress *progress)
@@ -47,7 +47,7 @@ void progress_show(struct progress *progress, const Gemel__Table *processes)
 {
     if (progress->live == NULL)
         return;
-    const bool draw = progress->terminal && processes->n_rows <= PROGRESS_DRAWN_MAX;
+    const bool draw = progress->screen.columns > 0 && processes->n_rows < progress->screen.rows;
     size_t name_width = 0;
     for (size_t i = 0; i < processes->n_rows; i++) {
         const size_t width = printable_width(report_process(processes, i));
@@ -67,7 +67,8 @@ void progress_show(struct progress *progress, const Gemel__Table *processes)
         write_line(processes, i, name_width, &line);
         const bool changed = progress->shown[i] == NULL || strcmp(progress->shown[i], line.data) != 0;
         if (draw)
-            (void)fprintf(progress->live, "\r\033[K%s\n", line.data);
+            (void)fprintf(progress->live, "\r\033[K%.*s\n", (int)printable_bytes(line.data, progress->screen.columns),
+                          line.data);
         else if (changed)
             (void)fprintf(progress->live, "%s\n", line.data);
         memory_free(progress->shown[i]);

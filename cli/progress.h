@@ -12,7 +12,6 @@
 #include "common/wire/gemel.pb-c.h"
 
 enum {
-    PROGRESS_DRAWN_MAX = 40,  /* lines that are drawn over; more do not fit on a screen and are appended */
     PROGRESS_GRACE_MS = 1000, /* a state `failed` that is older than the command counts only after this */
     PROGRESS_LINE_BYTES = 512
 };
@@ -28,15 +27,21 @@ enum progress_verdict {
     PROGRESS_FAILED
 };
 
+/* A terminal whose lines can be drawn over: longer ones are cut, and more rows than it has are appended instead. */
+struct progress_screen {
+    size_t columns; /* 0: it is no terminal */
+    size_t rows;
+};
+
 struct progress {
     FILE *live; /* NULL: nobody looks */
-    bool terminal;
+    struct progress_screen screen;
     size_t drawn; /* lines on the terminal that can be drawn over */
     char **shown; /* the last line of each row; owned */
     size_t shown_count;
 };
 
-void progress_init(struct progress *progress, FILE *live, bool terminal);
+void progress_init(struct progress *progress, FILE *live, struct progress_screen screen);
 void progress_fini(struct progress *progress);
 
 /* Shows the table's rows. */

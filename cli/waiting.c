@@ -1,7 +1,9 @@
 #include "cli/waiting.h"
 
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "cli/ask.h"
 #include "cli/table_print.h"
@@ -104,6 +106,14 @@ void commands_flush_message(struct cli *cli)
     *message = arena_strdup(&cli->report.arena, "");
 }
 
+static struct progress_screen look_at_screen(const struct cli *cli)
+{
+    struct winsize size = {0};
+    if (!cli->terminal || ioctl(fileno(cli->live), TIOCGWINSZ, &size) != 0)
+        return (struct progress_screen){0};
+    return (struct progress_screen){.columns = size.ws_col, .rows = size.ws_row};
+}
+
 bool waiting_for(struct cli *cli, Gemel__AdminRequest *request, const char *what, enum progress_goal goal)
 {
     struct waiting waiting = {.cli = cli,
@@ -116,7 +126,7 @@ bool waiting_for(struct cli *cli, Gemel__AdminRequest *request, const char *what
     commands_flush_message(cli);
     report_init(&last);
     text_init(&waiting.why, ERROR_SENTENCE_BYTES);
-    progress_init(&waiting.progress, cli->live, cli->terminal);
+    progress_init(&waiting.progress, cli->live, look_at_screen(cli));
     int poll_ms = POLL_FIRST_MS;
     enum progress_verdict verdict = look(&waiting, request, &last);
     while (verdict == PROGRESS_GOING && clock_now_ms() - waiting.started_ms < waiting.timeout_ms) {
