@@ -16,6 +16,7 @@
 #include "common/base/bounds.h"
 #include "common/loop/clock.h"
 #include "common/loop/home.h"
+#include "daemon/run_base.h"
 
 enum {
     FOLDER_MODE = 0750,
@@ -127,7 +128,8 @@ int launch_read_limit(const char *name, const char *value, struct spawn_limit *l
 
 /* The process's memory-like state is not kept: the folder is moved aside, because removing what a database left there
  * takes longer than a start. */
-static int renew_run_folder(const char *folder, struct launch *launch, struct arena *arena, struct error *error)
+static int renew_run_folder(const char *base, const char *folder, struct launch *launch, struct arena *arena,
+                            struct error *error)
 {
     if (rmdir(folder) != 0 && errno != ENOENT) {
         const char *trash = arena_printf(arena, "%s.trash-%lld", folder, (long long)clock_now_us());
@@ -135,9 +137,11 @@ static int renew_run_folder(const char *folder, struct launch *launch, struct ar
             return error_set(error, -errno, "cannot empty the folder %s: %s", folder, strerror(errno));
         launch->trash = trash;
     }
-    if (mkdir(folder, FOLDER_MODE) != 0)
-        return error_set(error, -errno, "cannot make the folder %s: %s", folder, strerror(errno));
-    return 0;
+    int result = mkdir(folder, FOLDER_MODE) == 0 ? 0 : -errno;
+    /* Somebody swept /dev/shm: that must not keep every process of this host down until the daemon is restarted. */
+    if (result == -ENOENT && home_make_folder(base, RUN_BASE_MODE) == 0)
+        result = mkdir(folder, FOLDER_MODE) == 0 ? 0 : -errno;
+    return result == 0 ? 0 : error_set(error, result, "cannot make the folder %s: %s", folder, strerror(-result));
 }
 
 static int make_data_folder(const char *folder, struct error *error)
@@ -376,7 +380,7 @@ int launch_prepare(struct launch *launch, const struct launch_site *site, const 
     if (result == 0)
         result = make_data_folder(variables.values[3], error);
     if (result == 0)
-        result = renew_run_folder(variables.values[4], launch, arena, error);
+        result = renew_run_folder(site->run_base, variables.values[4], launch, arena, error);
     if (result == 0)
         result = own_folders(launch, &variables, error);
     return result;

@@ -14,7 +14,6 @@
 #include "common/loop/home.h"
 
 enum {
-    FOLDER_MODE = 0711, /* processes may run as other users: they pass through, they do not look around */
     PATH_BYTES = 512,
     REMOVE_DESCRIPTORS = 16
 };
@@ -74,8 +73,8 @@ int run_base_open(const char *home, const char *hash, char *folder, size_t size,
         return error_set(error, -ENAMETOOLONG, "the path of the run folder is too long");
     if (is_tmpfs)
         remove_homeless();
-    int result = home_make_folder(folder, FOLDER_MODE);
-    if (result == 0 && chmod(folder, FOLDER_MODE) != 0)
+    int result = home_make_folder(folder, RUN_BASE_MODE);
+    if (result == 0 && chmod(folder, RUN_BASE_MODE) != 0)
         result = -errno;
     if (result != 0)
         return error_set(error, result, "cannot make the folder %s: %s", folder, strerror(-result));

@@ -9,6 +9,10 @@
 #include "common/base/error.h"
 #include "daemon/runs.h"
 
+enum {
+    RUN_BASE_MODE = 0711 /* processes may run as other users: they pass through, they do not look around */
+};
+
 /* Finds and makes the folder, and removes those of homes that do not exist any more. `hash` (borrowed) tells the homes
  * of one machine apart. Returns 0 or a negative errno with a sentence. */
 int run_base_open(const char *home, const char *hash, char *folder, size_t size, struct error *error);

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -44,6 +45,15 @@ class OddProcesses(ClusterCase):
         self.assertIn("7", row["why"])
         self.assertIn("last words", self.a.log("Odd.0.one.0"))
         self.a.ok("pipeline", "--stop", "Odd", "--wait")
+
+    def test_a_run_folder_that_somebody_swept_away_is_made_again(self):
+        self.start_odd("exec sleep 1000")
+        with open(f"/proc/{self.odd()['pid']}/environ", "rb") as file:
+            run = [line[10:].decode() for line in file.read().split(b"\0") if line.startswith(b"GEMEL_RUN=")][0]
+        self.a.ok("pipeline", "--stop", "Odd", "--wait")
+        shutil.rmtree(os.path.dirname(run))
+        self.a.ok("pipeline", "--start", "Odd", "--wait", "--timeout", "10s")
+        self.assertTrue(os.path.isdir(run))
 
     def test_exit_code_125_is_permanent_until_force_start(self):
         self.start_odd("exit 125", wait=False)
