@@ -81,8 +81,14 @@ static void fail_ended(struct cli *cli, const struct application *application, i
                           WEXITSTATUS(status));
 }
 
-/* Waits until the program answers. `detached` NULL: it was started by somebody else. */
-static bool wait_answer(struct cli *cli, const struct application *application, struct detached *detached)
+enum outcome {
+    ANSWERED,
+    GONE, /* it was started by somebody else, and has ended */
+    FAILED
+};
+
+/* Waits until the program answers. `detached` NULL: it was started by somebody else. A failure is in the report. */
+static enum outcome wait_answer(struct cli *cli, const struct application *application, struct detached *detached)
 {
     const int64_t timeout_ms = invocation_duration_ms(cli->invocation, CLI_OPTION_TIMEOUT, START_TIMEOUT_MS);
     const int64_t deadline_ms = clock_now_ms() + timeout_ms;
@@ -96,7 +102,7 @@ static bool wait_answer(struct cli *cli, const struct application *application, 
                 continue;
             }
             fail_ended(cli, application, status);
-            return false;
+            return FAILED;
         }
         if (detached == NULL)
             (void)poll(NULL, 0, RETRY_MS);
@@ -104,15 +110,12 @@ static bool wait_answer(struct cli *cli, const struct application *application, 
             (void)report_fail(&cli->report, CLI_EXIT_TIMEOUT,
                               "the %s runs but does not answer after %lld ms: look into %s", application->name,
                               (long long)timeout_ms, application->log);
-            return false;
+            return FAILED;
         }
-        if (detached == NULL && home_read_pid(&cli->site.home, application->name, &pid) == -ESRCH) {
-            (void)report_fail(&cli->report, CLI_EXIT_FAILED, "the %s ended while it started: look into %s",
-                              application->name, application->log);
-            return false;
-        }
+        if (detached == NULL && home_read_pid(&cli->site.home, application->name, &pid) == -ESRCH)
+            return GONE;
     }
-    return true;
+    return ANSWERED;
 }
 
 static bool can_start(struct cli *cli, const struct application *application)
@@ -137,13 +140,21 @@ static void start(struct cli *cli, const struct application *application)
         return;
     pid_t pid = 0;
     struct error error = {0};
-    const bool running = home_read_pid(&cli->site.home, application->name, &pid) != -ESRCH;
+    bool running = home_read_pid(&cli->site.home, application->name, &pid) != -ESRCH;
     struct detached detached = {.pid_fd = -1};
-    if (!running && detach_start(&detached, &cli->site, application->program, &error) != 0) {
-        (void)report_fail(&cli->report, CLI_EXIT_FAILED, "%s", error.sentence);
-        return;
+    enum outcome outcome = running ? wait_answer(cli, application, NULL) : GONE;
+    if (outcome == GONE) { /* also when what ran was just ending */
+        running = false;
+        if (detach_start(&detached, &cli->site, application->program, &error) != 0) {
+            (void)report_fail(&cli->report, CLI_EXIT_FAILED, "%s", error.sentence);
+            return;
+        }
+        outcome = wait_answer(cli, application, &detached);
     }
-    if (wait_answer(cli, application, running ? NULL : &detached)) {
+    if (outcome == GONE)
+        (void)report_fail(&cli->report, CLI_EXIT_FAILED, "the %s ended while it started: look into %s",
+                          application->name, application->log);
+    if (outcome == ANSWERED) {
         char address[ADDRESS_BYTES];
         own_address(cli, application, address);
         const bool known = home_read_pid(&cli->site.home, application->name, &pid) == 0;
