@@ -106,7 +106,7 @@ class OddProcesses(ClusterCase):
                        "a restart of rdb.0")
         words = row["why"] + self.a.log("DemoPipeline.0.rdb.0")
         self.assertIn("41222", words)
-        self.assertIn("taken", words)
+        self.assertIn("in use", words)
         taken.close()
         self.cluster.wait_ready("DemoPipeline.0.rdb.0", seconds=40)
 
