@@ -128,6 +128,7 @@ out:
 struct publishing {
     struct cli *cli;
     struct layout *layout;
+    uint32_t instances; /* of the pipeline */
     const struct layout_table *table;
     struct gemel_column *columns;
     struct gemel_publisher *publisher;
@@ -202,6 +203,7 @@ static bool find_table(struct publishing *publishing)
         (void)report_fail(&cli->report, CLI_EXIT_FAILED, "table %s does not feed pipeline %s: %s", table, pipeline,
                           why.data);
     text_fini(&why);
+    publishing->instances = found != NULL ? (uint32_t)found->instance_count : 0;
     return cli->report.reply.error[0] == '\0';
 }
 
@@ -410,6 +412,7 @@ static bool open_publisher(struct publishing *publishing)
             .pipeline = invocation_text(cli->invocation, CLI_OPTION_PIPELINE, ""),
             .name = name,
             .gateways = gateways.data,
+            .instances = publishing->instances,
             .open_timeout_ms = (uint32_t)invocation_duration_ms(cli->invocation, CLI_OPTION_TIMEOUT, 0)};
         const int result = gemel_publisher_open(&publishing->publisher, &options);
         opened = result == 0;

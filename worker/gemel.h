@@ -130,6 +130,8 @@ struct gemel_publisher_options {
     uint32_t tp_index;        /* publishes to Pipeline.*.tp.<tp_index> */
     uint64_t buffer_bytes;    /* kept for resends; 0: 64 MiB */
     uint32_t open_timeout_ms; /* to find the tps and learn where this publisher left off; 0: 5 s */
+    uint32_t instances;       /* of the pipeline; 0: those that the gateway knows, which may be too few after it came
+                                 back while a host is lost */
 };
 
 struct gemel_publisher_instance {

@@ -61,6 +61,7 @@ struct gemel_publisher {
     char name[PROCESS_NAME_BYTES];
     enum gemel_ack ack;
     uint32_t tp_index;
+    size_t instances; /* that there are, known or not; 0: nobody said */
     struct tp *tps;
     struct batch *batches; /* ring of BATCHES_MAX */
     uint64_t first;        /* sequence of the oldest in the buffer; == next_sequence: none */
@@ -394,10 +395,13 @@ static bool is_everybody_known(struct gemel_publisher *publisher, uint64_t unuse
 {
     const struct tp *tp = NULL;
     (void)unused;
-    DL_FOREACH (publisher->tps, tp)
+    size_t count = 0;
+    DL_FOREACH (publisher->tps, tp) {
         if (!tp->known)
             return false;
-    return publisher->tps != NULL;
+        count++;
+    }
+    return count > 0 && count >= publisher->instances;
 }
 
 static bool is_anybody_known(struct gemel_publisher *publisher, uint64_t unused)
@@ -466,6 +470,12 @@ static int find_everybody(struct gemel_publisher *publisher, uint64_t timeout_ms
         if (!tp->known)
             return failure_set(-ETIMEDOUT, "%s was not reached within %" PRIu64 " ms%s%s", tp->name, timeout_ms,
                                tp->endpoint[0] != '\0' ? " at " : ": it is not running", tp->endpoint);
+    if (publisher->tps != NULL)
+        return failure_set(-ETIMEDOUT,
+                           "of %zu tps of pipeline %s only %zu were found within %" PRIu64
+                           " ms: the host of another one was not heard of",
+                           publisher->instances, publisher->pipeline, gemel_publisher_instances(publisher, NULL, 0),
+                           timeout_ms);
     return failure_set(-ETIMEDOUT, "no tp of pipeline %s was found within %" PRIu64 " ms%s%s", publisher->pipeline,
                        timeout_ms, publisher->lookup_error[0] != '\0' ? ": " : "", publisher->lookup_error);
 }
@@ -476,6 +486,7 @@ static void set_up(struct gemel_publisher *publisher, const struct gemel_publish
     text_copy(publisher->name, sizeof publisher->name, options->name);
     publisher->ack = options->ack;
     publisher->tp_index = options->tp_index;
+    publisher->instances = options->instances;
     publisher->buffer_bytes_max = options->buffer_bytes > 0 ? options->buffer_bytes : BUFFER_BYTES_DEFAULT;
     publisher->batches = memory_alloc_array(BATCHES_MAX, sizeof publisher->batches[0]);
     publisher->first = publisher->next_sequence = 1;

@@ -229,6 +229,17 @@ static void test_a_publisher_that_does_not_know_where_it_left_off_begins_under_a
     assert_int_equal(count_rows(daemon, "Demo.1.rdb.0", 5), 60);
 }
 
+static void test_a_publisher_that_is_told_of_two_instances_does_not_start_with_one(void **state)
+{
+    struct daemon *daemon = *state;
+    struct gemel_publisher *publisher = NULL;
+    struct gemel_publisher_options options = {
+        .pipeline = "Demo", .name = "feed", .gateways = daemon->address, .instances = 2, .open_timeout_ms = 300};
+    start_and_wait(daemon, 0, "tp", "");
+    assert_int_equal(gemel_publisher_open(&publisher, &options), -ETIMEDOUT);
+    assert_non_null(strstr(gemel_error_text(), "of 2 tps of pipeline Demo only 1 were found"));
+}
+
 /* ---- a publisher that does as it likes */
 
 struct rude {
@@ -428,13 +439,13 @@ static void on_once(void *data, int code, const char *source, const uint8_t *pay
 {
     (void)source;
     (void)payload;
-    *(int *)data = code == 0 && size < 14000000 ? -EBADMSG : code;
+    *(int *)data = code == 0 && size < 2000000 ? -EBADMSG : code;
 }
 
 static void test_answers_that_are_large_together_cost_no_link(void **state)
 {
     enum {
-        COUNT = 24 /* of 14 MB: far more than a link's queue takes */
+        COUNT = 100 /* of 2 MB: far more than a link's queue takes */
     };
     struct daemon *daemon = *state;
     char endpoint[64];
@@ -446,7 +457,7 @@ static void test_answers_that_are_large_together_cost_no_link(void **state)
     start_and_wait(daemon, 0, "rdb", "");
     get_endpoint(daemon, "Demo.0.rdb.0", endpoint);
     assert_int_equal(gemel_client_open(&client, endpoint), 0);
-    query.sql = (char *)(uintptr_t) "select hex(zeroblob(7000000))";
+    query.sql = (char *)(uintptr_t) "select hex(zeroblob(1000000))";
     uint8_t *packed = wire_pack(&query.base, &size);
     /* Not repeated: a link that is lost shows. */
     for (int i = 0; i < COUNT; i++) {
@@ -490,6 +501,8 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(
             test_a_publisher_that_does_not_know_where_it_left_off_begins_under_a_name_of_its_own, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_publisher_that_is_told_of_two_instances_does_not_start_with_one, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_a_tp_takes_batches_in_sequence_only_and_each_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_publisher_that_takes_over_is_told_the_last_word_of_the_one_before,
                                         set_up, tear_down),
