@@ -2,8 +2,10 @@
 
 import os
 import signal
+import urllib.request
 
 from case import Asking, ClusterCase, wait_for
+from cluster import ROOT
 
 LEFT = "Active downstream process has disconnected [ Process: DemoPipeline.0.rdb.0 ]"
 FAILOVER = [
@@ -117,6 +119,21 @@ class Guide(ClusterCase):
         self.b.ok("pipeline", "--start", "DefaultEntrypoint", "--wait")
         self.b.ok("pipeline", "--start", "DemoPipeline", "--wait")
         self.assertCode(self.b.run("pipeline", "--start", "DemoPipeline"), 0, "already running: 12 of 12")
+
+
+class Readme(ClusterCase):
+    def test_your_own_program_works_as_the_readme_prints_it(self):
+        with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+            text = file.read().split("```yaml\n")[1].split("```")[0]
+        self.cluster.start_core()
+        self.a.write("pipelines/Web.yaml", text)
+        self.a.ok("config", "--apply")
+        self.assertCode(self.a.run("pipeline", "--start", "Web", "--wait"), 0, "2 of 2")
+        for host in self.cluster.hosts:
+            with urllib.request.urlopen(f"http://{host.address}:8000/", timeout=5) as page:
+                self.assertEqual(page.status, 200)
+        old = self.cluster.kill("Web.0.server.0")
+        self.cluster.wait_ready("Web.0.server.0", other_than=old)
 
 
 class Signals(ClusterCase):
