@@ -189,7 +189,7 @@ static void log_routes(struct control *self, const struct asker *asker, const Ge
     control_request_log(self, asker, ops, count,
                         admin_reply_done(arena, "instance %u of %s is primary for %zu routes%s", routes[0]->instance,
                                          routes[0]->pipeline, count,
-                                         forced ? "; each moves as soon as its process is ready and fresh" : ""),
+                                         forced ? "; each moves as soon as its process is ready" : ""),
                         false);
 }
 

@@ -331,7 +331,8 @@ int registry_plan_failover(const struct registry_core *core, const char *pipelin
             return result;
         /* Also where it is published already: a gateway may have moved meanwhile, and its report be under way. The new
          * version brings it back, and makes that report a late one. */
-        made[made_count++] = compose_route(arena, pipeline, id.type, id.index, instance, why);
+        made[made_count] = compose_route(arena, pipeline, id.type, id.index, instance, why);
+        made[made_count++]->forced = force;
     }
     if (found == 0)
         return error_set(error, -ENOENT,

@@ -282,6 +282,7 @@ static void apply_route(struct state *state, const Gemel__Op *op, struct state_c
     route.index = op->route->index;
     route.instance = op->route->instance;
     route.why = op->route->why;
+    route.forced = op->route->forced;
     route.wall_ns = op->wall_ns;
     route.version = ++state->route_version;
     put_and_tell(state, STATE_ROUTE, key, &route.base, changes);

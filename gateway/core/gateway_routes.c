@@ -155,7 +155,8 @@ static void carry_out_move(struct gateway_core *core, struct route *route, const
     bool recovered = route->state == ROUTE_VACANT;
     if (from != ROUTE_NONE && (decision->obstacle != CANDIDATE_FIT || recovered))
         core->counters.failovers++;
-    route->forced = route->forced && route->state == ROUTE_WAITING && decision->instance == route->preferred;
+    route->forced =
+        decision->forced || (route->forced && route->state == ROUTE_WAITING && decision->instance == route->preferred);
     route_enter(route, ROUTE_SERVED, decision->instance, core->now_ms);
     note_cause(core, route, decision, recovered);
     gateway_send_waiting(core, route, actions);
@@ -241,7 +242,7 @@ static void take_route(struct gateway_core *core, const Gemel__Route *message, u
     if (route == NULL)
         return;
     int64_t until_ms = core->now_ms + core->rules.startup_timeout_ms;
-    if (route_publish(route, message->instance, message->version, epoch, until_ms)) {
+    if (route_publish(route, message->instance, message->forced, message->version, epoch, until_ms)) {
         want_report(core, route);
         gateway_review_route(core, route, actions);
     }

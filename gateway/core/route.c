@@ -155,7 +155,8 @@ static void note_taken(struct route *route)
     route->taken_epoch = route->published_epoch;
 }
 
-bool route_publish(struct route *route, uint32_t instance, uint64_t version, uint64_t epoch, int64_t until_ms)
+bool route_publish(struct route *route, uint32_t instance, bool forced, uint64_t version, uint64_t epoch,
+                   int64_t until_ms)
 {
     if (route->published && epoch <= route->published_epoch && version <= route->published_version)
         return false;
@@ -169,13 +170,16 @@ bool route_publish(struct route *route, uint32_t instance, uint64_t version, uin
     }
     route->published = true;
     route->published_instance = instance;
+    route->published_forced = forced;
     route->published_version = version;
     route->published_epoch = epoch;
     route->published_until_ms = until_ms;
     if (route->state == ROUTE_WAITING && !route->forced)
         route->preferred = instance;
-    if (route->state == ROUTE_SERVED && route->primary == instance)
+    if (route->state == ROUTE_SERVED && route->primary == instance) {
+        route->forced = forced;
         note_taken(route);
+    }
     return true;
 }
 
@@ -225,8 +229,9 @@ static void decide_served(const struct route *route, const struct route_rules *r
         return;
     }
     if (route_is_publication_pending(route, now_ms) && route->published_instance != route->primary &&
-        is_fit(route, route->published_instance, false)) {
+        is_fit(route, route->published_instance, route->published_forced)) {
         decide_move(decision, route->published_instance);
+        decision->forced = route->published_forced;
         snprintf(decision->why, sizeof decision->why, "published route, version %llu",
                  (unsigned long long)route->published_version);
         return;
@@ -255,8 +260,9 @@ static void decide_vacant(const struct route *route, const struct route_rules *r
                           struct route_decision *decision)
 {
     bool pending = route_is_publication_pending(route, now_ms);
-    if (pending && is_fit(route, route->published_instance, false)) {
+    if (pending && is_fit(route, route->published_instance, route->published_forced)) {
         decide_move(decision, route->published_instance);
+        decision->forced = route->published_forced;
         text_copy(decision->why, sizeof decision->why, "as published");
         return;
     }

@@ -127,6 +127,7 @@ struct route {
 
     bool published; /* the leader said which instance is primary */
     uint32_t published_instance;
+    bool published_forced; /* its staleness does not count */
     uint64_t published_version;
     uint64_t published_epoch;
     int64_t published_until_ms; /* not taken yet: tried until then */
@@ -146,6 +147,7 @@ struct route_decision {
     enum route_verdict verdict;
     uint32_t instance;
     enum candidate_obstacle obstacle; /* of the old primary; FIT: it is left for another reason, or there was none */
+    bool forced;                      /* what was published by force */
     char why[ROUTE_WHY_BYTES];
 };
 
@@ -165,8 +167,10 @@ void route_decide(struct route *route, const struct route_rules *rules, int64_t 
 /* Enters a state; `primary` only with ROUTE_SERVED. */
 void route_enter(struct route *route, enum route_state state, uint32_t primary, int64_t now_ms);
 
-/* Takes note of a published route. Returns true when it is news. */
-bool route_publish(struct route *route, uint32_t instance, uint64_t version, uint64_t epoch, int64_t until_ms);
+/* Takes note of a published route; `forced`: by the operator, its staleness does not count. Returns true when it is
+ * news. */
+bool route_publish(struct route *route, uint32_t instance, bool forced, uint64_t version, uint64_t epoch,
+                   int64_t until_ms);
 
 /* The published primary has not been taken or declined yet. */
 bool route_is_publication_pending(const struct route *route, int64_t now_ms);

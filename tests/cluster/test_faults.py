@@ -248,3 +248,11 @@ class Unserved(ClusterCase):
         answer = self.a.run("publish", "--pipeline", "DemoPipeline", "--table", "DemoTable", "--generate", "10",
                             "--batches", "1", "--timeout", "300ms")
         self.assertCode(answer, 5, "DemoPipeline.1.tp.0 was not reached within 300 ms", "not running")
+
+    def test_force_moves_to_a_stale_instance_at_once(self):
+        self.cluster.start_all()
+        self.a.ok("pipeline", "--stop", "DemoPipeline", "--process", "tp.0", "--instance", "1", "--wait")
+        move = ("failover", "--failover", "--pipeline", "DemoPipeline", "--to-instance", "1")
+        wait_for(lambda: "stale: tp down" in self.a.run(*move).err, 5, "the refusal")
+        self.a.ok(*move, "--force")
+        wait_for(lambda: self.cluster.primary_everywhere("rdb.0") == 1, 5, "the forced route")

@@ -137,7 +137,7 @@ static void test_what_was_published_is_waited_for_instead(void **state)
     (void)state;
     struct fixture f;
     set_up(&f);
-    assert_true(route_publish(&f.route, 1, 5, 256, STARTUP_MS));
+    assert_true(route_publish(&f.route, 1, false, 5, 256, STARTUP_MS));
     make_fit(&f.candidates[0]);
     assert_int_equal(decide(&f, 1000), ROUTE_KEEP);
     make_fit(&f.candidates[1]);
@@ -274,7 +274,7 @@ static void test_a_published_route_is_taken_only_when_its_target_is_fit(void **s
     set_up(&f);
     serve(&f, 0);
     make_down(&f.candidates[1]);
-    assert_true(route_publish(&f.route, 1, 1, 256, 1000));
+    assert_true(route_publish(&f.route, 1, false, 1, 256, 1000));
     assert_int_equal(decide(&f, 10), ROUTE_KEEP);
     assert_true(route_is_local(&f.route));
     make_fit(&f.candidates[1]);
@@ -284,18 +284,34 @@ static void test_a_published_route_is_taken_only_when_its_target_is_fit(void **s
     assert_int_equal(decide(&f, 1000), ROUTE_KEEP); /* too late for this one */
 }
 
+static void test_a_route_published_by_force_is_taken_by_a_stale_target(void **state)
+{
+    (void)state;
+    struct fixture f;
+    set_up(&f);
+    serve(&f, 0);
+    make_fit(&f.candidates[1]);
+    text_copy(f.candidates[1].stale, sizeof f.candidates[1].stale, "tp down");
+    assert_true(route_publish(&f.route, 1, false, 1, 256, 1000));
+    assert_int_equal(decide(&f, 10), ROUTE_KEEP);
+    assert_true(route_publish(&f.route, 1, true, 2, 256, 1000));
+    assert_int_equal(decide(&f, 20), ROUTE_MOVE);
+    assert_int_equal(f.decision.instance, 1);
+    assert_true(f.decision.forced);
+}
+
 static void test_an_old_publication_moves_nothing(void **state)
 {
     (void)state;
     struct fixture f;
     set_up(&f);
     serve(&f, 0);
-    assert_true(route_publish(&f.route, 1, 7, 256, 1000));
+    assert_true(route_publish(&f.route, 1, false, 7, 256, 1000));
     decide(&f, 10);
     carry_out(&f, 10);
     assert_int_equal(f.route.primary, 1);
-    assert_false(route_publish(&f.route, 0, 7, 256, 1000));
-    assert_false(route_publish(&f.route, 0, 6, 256, 1000));
+    assert_false(route_publish(&f.route, 0, false, 7, 256, 1000));
+    assert_false(route_publish(&f.route, 0, false, 6, 256, 1000));
     assert_int_equal(decide(&f, 20), ROUTE_KEEP);
 }
 
@@ -305,12 +321,12 @@ static void test_the_same_table_of_a_new_leader_moves_nothing(void **state)
     struct fixture f;
     set_up(&f);
     serve(&f, 0);
-    route_publish(&f.route, 0, 7, 257, 1000);
+    route_publish(&f.route, 0, false, 7, 257, 1000);
     f.candidates[0].link_state = CANDIDATE_LINK_NONE;
     decide(&f, 10);
     carry_out(&f, 10);
     make_fit(&f.candidates[0]);
-    assert_false(route_publish(&f.route, 0, 7, 514, 2000));
+    assert_false(route_publish(&f.route, 0, false, 7, 514, 2000));
     assert_int_equal(decide(&f, 20), ROUTE_KEEP);
     assert_true(route_is_local(&f.route));
 }
@@ -378,6 +394,7 @@ int main(void)
         cmocka_unit_test(test_the_last_one_is_never_thrown_out_for_mere_lag),
         cmocka_unit_test(test_a_fresh_one_is_preferred_to_a_lower_instance),
         cmocka_unit_test(test_a_published_route_is_taken_only_when_its_target_is_fit),
+        cmocka_unit_test(test_a_route_published_by_force_is_taken_by_a_stale_target),
         cmocka_unit_test(test_an_old_publication_moves_nothing),
         cmocka_unit_test(test_the_same_table_of_a_new_leader_moves_nothing),
         cmocka_unit_test(test_forced_staleness_does_not_count),

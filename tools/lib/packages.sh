@@ -3,7 +3,7 @@
 BUILD_PACKAGES="ca-certificates gcc libc6-dev cmake ninja-build pkg-config python3 git procps iproute2
   libuv1-dev libzmq3-dev libyaml-dev libsqlite3-dev libprotobuf-c-dev protobuf-c-compiler libjansson-dev
   uthash-dev libisal-dev libxxhash-dev libcmocka-dev"
-TEST_PACKAGES="clang clang-format-14 libclang-rt-14-dev libasan8 libubsan1 binutils"
+TEST_PACKAGES="clang clang-format libclang-rt-14-dev libasan8 libubsan1 binutils"
 
 install_missing() {
     local missing=() package
