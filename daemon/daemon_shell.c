@@ -13,6 +13,7 @@
 #include "common/base/memory.h"
 #include "common/log/log.h"
 #include "common/loop/clock.h"
+#include "daemon/adoption.h"
 #include "daemon/cgroup.h"
 #include "daemon/children.h"
 #include "daemon/core/daemon_core.h"
@@ -442,84 +443,6 @@ static void on_admin(void *owner, const Gemel__AdminRequest *request, bool may_c
         daemon_admin_refuse(reply, 2, arena_printf(arena, "a daemon does not know '%s': ask a control", verb), arena);
 }
 
-/* ---- adoption */
-
-/* A control that ends on purpose empties its pid file. */
-static bool control_was_killed(const struct daemon_shell *self)
-{
-    return home_was_killed(&self->program->home, DAEMON_CONTROL);
-}
-
-static void adopt_one(struct daemon_shell *self, const char *process, struct daemon_adopt adopt,
-                      const struct run_slot *slot)
-{
-    if (slot != NULL) {
-        struct run_slot before = *slot;
-        adopt.run = children_adopt(self->children, slot, &adopt.pid);
-        adopt.token = before.token;
-        adopt.ready = before.ready != 0;
-        adopt.stopping = before.stopping != 0;
-        adopt.restarts = before.restarts;
-        adopt.endpoint = arena_strdup(&self->actions.arena, before.endpoint);
-        adopt.status = arena_strdup(&self->actions.arena, before.status);
-        adopt.stale = arena_strdup(&self->actions.arena, before.stale);
-    }
-    if (adopt.run == DAEMON_RUN_ALIVE)
-        self->adopted++;
-    if (adopt.run == DAEMON_RUN_DEAD && strcmp(process, DAEMON_CONTROL) == 0)
-        adopt.stopping = !control_was_killed(self); /* no daemon was there to be told */
-    /* The process manager's specification is this daemon's own. */
-    if (strcmp(process, DAEMON_PROCMGR) == 0)
-        adopt.spec = NULL;
-    struct daemon_event event = {.type = DAEMON_EVENT_ADOPT, .process = process, .adopt = adopt};
-    int result = step(self, &event);
-    if (result != 0)
-        log_error("A process cannot be taken up [ Process: %s ] [ Why: %s ]", process, strerror(-result));
-}
-
-static const struct run_slot *find_slot(struct daemon_shell *self, const char *process)
-{
-    for (size_t i = 0; i < runs_count(self->runs); i++)
-        if (strcmp(runs_at(self->runs, i)->process, process) == 0)
-            return runs_at(self->runs, i);
-    return NULL;
-}
-
-static bool is_ordered(const struct daemon_stored *stored, const char *process)
-{
-    for (size_t i = 0; i < stored->count; i++)
-        if (strcmp(stored->orders[i].process, process) == 0)
-            return true;
-    return false;
-}
-
-/* A control that somebody else had started, or whose restart a former daemon still owed, left no run behind. */
-static void revive_control(struct daemon_shell *self)
-{
-    struct daemon_adopt dead = {.run = DAEMON_RUN_DEAD, .wanted = true, .why = "it did not end on purpose"};
-    struct daemon_event event = {.type = DAEMON_EVENT_ADOPT, .process = DAEMON_CONTROL, .adopt = dead};
-    const struct run_slot *slot = find_slot(self, DAEMON_CONTROL);
-    if (self->settings->node != 0 && (slot == NULL || slot->phase == RUN_FREE) && control_was_killed(self))
-        step(self, &event);
-}
-
-static void adopt_all(struct daemon_shell *self, const struct daemon_stored *stored)
-{
-    size_t slots = runs_count(self->runs); /* those of former daemons: starting adds more */
-    for (size_t i = 0; i < stored->count; i++)
-        adopt_one(self, stored->orders[i].process, stored->orders[i].order, find_slot(self, stored->orders[i].process));
-    for (size_t i = 0; i < slots; i++) {
-        const struct run_slot *slot = runs_at(self->runs, i);
-        struct daemon_adopt unknown = {
-            .wanted = true, .placement = slot->token.placement, .why = "its order is not known"};
-        if (slot->phase != RUN_FREE && !is_ordered(stored, slot->process))
-            adopt_one(self, slot->process, unknown, slot);
-    }
-    revive_control(self);
-    if (self->adopted > 0)
-        log_info("Processes of an earlier daemon were adopted [ Count: %u ]", (unsigned)self->adopted);
-}
-
 /* ---- making */
 
 static int prepare_places(struct daemon_shell *self, struct error *error)
@@ -613,6 +536,11 @@ static int make_core(struct daemon_shell *self, const struct daemon_stored *stor
     return 0;
 }
 
+static int on_adopted(void *owner, struct daemon_event *event)
+{
+    return step(owner, event);
+}
+
 static int take_up(struct daemon_shell *self, struct error *error)
 {
     struct arena arena;
@@ -624,8 +552,14 @@ static int take_up(struct daemon_shell *self, struct error *error)
     int result = daemon_store_load(self->store, DAEMON_STARTS_BLOCK, first_start, &arena, &stored, error);
     if (result == 0)
         result = make_core(self, &stored, error);
+    struct adoption adoption = {.runs = self->runs,
+                                .children = self->children,
+                                .home = &self->program->home,
+                                .has_control = self->settings->node != 0,
+                                .step = on_adopted,
+                                .owner = self};
     if (result == 0)
-        adopt_all(self, &stored);
+        self->adopted = adoption_take_all(&adoption, &stored);
     arena_fini(&arena);
     return result;
 }
