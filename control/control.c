@@ -208,6 +208,7 @@ void control_step_pair(struct control *self, struct pair_event *event)
 void control_peer_gone(struct control *self, uint64_t peer)
 {
     control_peers_forget(self->peers, peer);
+    control_request_peer_gone(self, peer);
     control_step_registry(self, &(struct registry_event){.type = REGISTRY_EVENT_PEER_GONE, .gone = peer});
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/assert.h"
 #include "common/base/process_id.h"
 #include "common/base/text.h"
 #include "common/base/token.h"
@@ -269,41 +270,52 @@ static bool may_ask(enum key_role role, enum key_role needed)
     return role != KEY_ROLE_PUBLISH && role >= needed;
 }
 
-static Gemel__AdminReply *refuse_without_leader(struct control *self, struct arena *arena)
-{
-    Gemel__AdminReply *reply = admin_reply_failed(
-        arena, ADMIN_NO_LEADER,
-        "no control leads at the moment: gemel application --status shows why, then give the command again");
-    reply->redirect = arena_strdup(arena, self->leader);
-    return reply;
-}
-
-/* `author` is who asked first: a control that passes a command on says it, others are who their key says. */
-static void run_verb(struct control *self, const struct verb *verb, const struct asker *asker,
-                     const Gemel__AdminRequest *request, bool passed_on)
+/* The one that this command was passed on by takes it back, and holds it. */
+static void refuse_passed_on(struct control *self, const struct asker *asker)
 {
     struct arena arena;
     arena_init(&arena);
-    if (verb->anywhere || self->leading) {
-        if (verb->view != NULL)
-            control_reply(self, asker, verb->view(self, request, &arena));
-        else
-            verb->command(self, asker, request);
-    } else if (!passed_on && self->dealer != NULL && strcmp(self->leader, self->settings.peer_host) == 0) {
-        control_request_forward(self, asker, request);
-    } else {
-        control_reply(self, asker, refuse_without_leader(self, &arena));
-    }
+    Gemel__AdminReply *reply =
+        admin_reply_failed(&arena, ADMIN_NO_LEADER, "the control of %s does not lead: try again", self->settings.host);
+    reply->redirect = arena_strdup(&arena, self->leader);
+    control_reply(self, asker, reply);
     arena_fini(&arena);
 }
 
+/* May it be given to a second one that could have been carried out by the first? Not what logs something new. */
+static bool is_repeatable(const struct verb *verb)
+{
+    return verb->view != NULL || verb->command == control_request_to_procmgr;
+}
+
+void control_admin_run(struct control *self, const struct asker *asker, const Gemel__AdminRequest *request)
+{
+    const struct verb *verb = find_verb(request->verb);
+    ASSERT(verb != NULL);
+    if ((verb->anywhere || self->leading) && verb->view != NULL) {
+        struct arena arena;
+        arena_init(&arena);
+        control_reply(self, asker, verb->view(self, request, &arena));
+        arena_fini(&arena);
+    } else if (verb->anywhere || self->leading) {
+        verb->command(self, asker, request);
+    } else if (asker->passed_on) {
+        refuse_passed_on(self, asker);
+    } else if (self->dealer != NULL && strcmp(self->leader, self->settings.peer_host) == 0) {
+        control_request_forward(self, asker, request, is_repeatable(verb));
+    } else {
+        control_request_hold(self, asker, request, AWAITED_LEADER);
+    }
+}
+
+/* `author` is who asked first: a control that passes a command on says it, others are who their key says. */
 void control_admin_request(struct control *self, const struct plane_peer *from, const Gemel__Envelope *envelope)
 {
-    struct asker asker = {.peer = *from, .request_id = envelope->request_id};
+    struct asker asker = {.peer = *from, .request_id = envelope->request_id, .asked_ms = clock_now_ms()};
     Gemel__AdminRequest request = *envelope->admin_request; /* borrowed but for the author */
-    bool passed_on = from->role == KEY_ROLE_NODE && strcmp(from->user, self->settings.peer_host) == 0 &&
-                     strncmp(envelope->sender, "control@", 8) == 0;
-    if (!passed_on || request.author[0] == '\0')
+    asker.passed_on = from->role == KEY_ROLE_NODE && strcmp(from->user, self->settings.peer_host) == 0 &&
+                      strncmp(envelope->sender, "control@", 8) == 0;
+    if (!asker.passed_on || request.author[0] == '\0')
         request.author = asker.peer.user;
     const struct verb *verb = find_verb(request.verb);
     struct arena arena;
@@ -317,6 +329,6 @@ void control_admin_request(struct control *self, const struct plane_peer *from, 
                       admin_reply_failed(&arena, ADMIN_REFUSED, "the key '%s' has the role %s, '%s' needs %s",
                                          from->user, key_role_name(from->role), verb->name, key_role_name(verb->role)));
     else
-        run_verb(self, verb, &asker, &request, passed_on);
+        control_admin_run(self, &asker, &request);
     arena_fini(&arena);
 }

@@ -2,7 +2,7 @@
  *
  *   control.c           life, time, the pair's and the registry's actions
  *   control_router.c    who may send what, and where messages go
- *   control_requests.c  commands that wait for somebody: the leader, the process manager, the log
+ *   control_requests.c  commands that wait for somebody: a leader, a process manager, the log
  *   control_admin.c     the commands, by verb
  *   control_config.c    configuration revisions */
 #ifndef GEMEL_CONTROL_CONTROL_PARTS_H
@@ -24,6 +24,11 @@
 enum {
     CONTROL_REQUESTS_MAX = 1000,    /* commands that wait; more are refused */
     CONTROL_REQUEST_MS = 30 * 1000, /* a command without any answer ends after this; each part of one starts it anew */
+    CONTROL_HELD_MAX = 100,         /* of these, held until somebody can take them: a few impatient operators */
+    CONTROL_HELD_EVERY_MS = 100,    /* held ones are tried again, also when nothing is known to have changed */
+    CONTROL_HELD_PROCMGR_MS = 2000, /* a process manager that was just started says hello within this */
+    CONTROL_HELD_LEADER_MS = 1000,  /* beyond lease and margin, within which a follower takes over */
+    CONTROL_HELD_TOTAL_MS = 8000,   /* for all reasons together: below what askers wait for an answer, 10 s */
     CONTROL_PROPOSALS_QUEUE_MAX = 20000 /* proposals of the registry within one turn: one a process, twice */
 };
 
@@ -36,10 +41,21 @@ struct deferred {
     uint64_t epoch_now;
 };
 
-/* Who asked a command. */
+/* What a command is held for. */
+enum awaited {
+    AWAITED_NONE,
+    AWAITED_LEADER,
+    AWAITED_PROCMGR
+};
+
+/* Who asked a command, and how long it has been waiting. */
 struct asker {
     struct plane_peer peer;
     uint64_t request_id;
+    bool passed_on; /* by the peer control: it is not passed back */
+    int64_t asked_ms;
+    enum awaited awaited;
+    int64_t awaited_since_ms;
 };
 
 struct request;
@@ -63,6 +79,8 @@ struct control {
     struct request *requests;
     size_t request_count;
     uint64_t last_request;
+    size_t held_count;     /* of the requests */
+    int64_t held_again_ms; /* when held ones are tried again */
     uv_timer_t timer;
     bool timer_is_open;
     struct deferred *deferred_first;
@@ -90,8 +108,15 @@ extern const struct dealer_handlers control_dealer_handlers;
 
 /* ---- control_requests.c */
 void control_reply(struct control *control, const struct asker *asker, Gemel__AdminReply *reply);
-/* Passes a command on to the leader, or to the process manager of this host. */
-void control_request_forward(struct control *control, const struct asker *asker, const Gemel__AdminRequest *request);
+/* Keeps a command (copied) until somebody can take it: it goes through control_admin_run again when the role, the
+ * leader or the process manager changes. It is answered when that does not come in time. */
+void control_request_hold(struct control *control, const struct asker *asker, const Gemel__AdminRequest *request,
+                          enum awaited awaited);
+/* Passes a command on to the leader, or to the process manager of this host, or holds it until these are reached. One
+ * that was passed on and lost is handed to the next one that comes; at the leader only when it is `repeatable`. What
+ * the process manager decides is: it says what is wanted, and nothing of a lost answer was logged. */
+void control_request_forward(struct control *control, const struct asker *asker, const Gemel__AdminRequest *request,
+                             bool repeatable);
 void control_request_to_procmgr(struct control *control, const struct asker *asker, const Gemel__AdminRequest *request);
 /* Proposes `count` operations and answers with `reply` (copied) when all are acknowledged; `revision` adds the number
  * of the newest revision to the sentence. */
@@ -100,14 +125,20 @@ void control_request_log(struct control *control, const struct asker *asker, con
 void control_request_on_acknowledged(struct control *control, uint64_t tag, bool solo);
 void control_request_on_refused(struct control *control, uint64_t tag, int code, const char *sentence);
 void control_request_on_reply(struct control *control, uint64_t request_id, const Gemel__AdminReply *reply);
-/* Answers what waits at the process manager, or at the leader, when these are not what they were. */
+/* Takes back what waits at the process manager, or at the leader, when these are not what they were. */
 void control_request_role_changed(struct control *control);
+void control_request_leader_up(struct control *control);
+void control_request_leader_lost(struct control *control);
+void control_request_procmgr_came(struct control *control);
+void control_request_peer_gone(struct control *control, uint64_t peer);
 void control_request_tick(struct control *control, int64_t now_ms);
 int64_t control_request_next_ms(const struct control *control);
 void control_request_clear(struct control *control);
 
 /* ---- control_admin.c */
 void control_admin_request(struct control *control, const struct plane_peer *from, const Gemel__Envelope *envelope);
+/* Carries out a command that was checked: here, or where it belongs. */
+void control_admin_run(struct control *control, const struct asker *asker, const Gemel__AdminRequest *request);
 
 /* ---- control_config.c */
 void control_config_apply(struct control *control, const struct asker *asker, const Gemel__AdminRequest *request);

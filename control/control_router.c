@@ -45,6 +45,9 @@ static void give_registry(struct control *self, const struct plane_peer *from, c
     }
     control_step_registry(self, &(struct registry_event){.type = REGISTRY_EVENT_MESSAGE,
                                                          .message = {.peer = number, .envelope = message}});
+    if (message->body_case == GEMEL__ENVELOPE__BODY_PROCMGR_HELLO &&
+        strcmp(message->procmgr_hello->host, self->settings.host) == 0)
+        control_request_procmgr_came(self);
 }
 
 static void on_ping(struct control *self, const struct plane_peer *from, const Gemel__Envelope *message)
@@ -109,6 +112,7 @@ static void on_dealer_up(void *owner)
     struct control *self = owner;
     control_enter(self);
     control_step_pair(self, &(struct pair_event){.type = PAIR_EVENT_PEER_UP});
+    control_request_leader_up(self);
     control_leave(self);
 }
 
@@ -117,6 +121,7 @@ static void on_dealer_down(void *owner, const char *why)
     struct control *self = owner;
     control_enter(self);
     control_step_pair(self, &(struct pair_event){.type = PAIR_EVENT_PEER_DOWN, .peer_error = why});
+    control_request_leader_lost(self);
     control_leave(self);
 }
 

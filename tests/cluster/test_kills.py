@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import time
 
 from case import Asking, ClusterCase, wait_for
 
@@ -140,6 +142,46 @@ class Pair(ClusterCase):
         self.a.ok("application", "--start-daemon")
         wait_for(lambda: self.a.pid("control"), 10, "the control")
 
+    def test_a_command_right_after_the_end_of_the_leaders_control_and_daemon_is_held_until_the_other_leads(self):
+        self.cluster.start_core()
+        leader = wait_for(self.cluster.leader, 10, "a leader")
+        other = self.b if leader is self.a else self.a
+        wait_for(lambda: [r["peerState"] for r in other.ask("application", "--status")["control"]] == ["in sync"] * 2, 10,
+                 "both in sync")
+        os.kill(leader.pid("daemon"), signal.SIGKILL)
+        os.kill(leader.pid("control"), signal.SIGKILL)
+        began = time.monotonic()
+        answer = other.ok("pipeline", "--status", "DemoPipeline")
+        self.assertLess(time.monotonic() - began, 6)
+        self.assertEqual(answer.err, "")
+        self.assertIs(self.cluster.leader(), other)
+
+    def test_commands_right_after_the_start_are_held_for_the_leader_and_its_process_manager(self):
+        self.cluster.make_keys()
+        for verb in ("--start-control", "--start-daemon"):
+            for host in self.cluster.hosts:
+                host.ok("application", verb)
+        leader = wait_for(self.cluster.leader, 10, "a leader")
+        began = time.monotonic()
+        self.assertCode(leader.run("pipeline", "--list"), 1, "no process manager runs")
+        self.assertGreater(time.monotonic() - began, 1)
+        early = [host.spawn("pipeline", "--list", stdout=subprocess.DEVNULL) for host in self.cluster.hosts * 3]
+        leader.ok("process-manager", "--start")
+        self.assertEqual([process.wait(10) for process in early], [0] * 6)
+        for _ in range(6):
+            self.a.ok("pipeline", "--list")
+
+    def test_a_command_at_a_hung_or_killed_process_manager_is_given_to_the_next_one(self):
+        self.cluster.start_core()
+        leader = wait_for(self.cluster.leader, 10, "a leader")
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            pid = wait_for(lambda: leader.pid("procmgr"), 5, "the process manager")
+            os.kill(pid, number)
+            began = time.monotonic()
+            leader.ok("pipeline", "--list")
+            self.assertLess(time.monotonic() - began, 5)
+            self.assertNotEqual(leader.pid("procmgr"), pid)
+
     def test_a_revision_reaches_the_other_host_by_itself(self):
         self.cluster.start_core()
         path = os.path.join(self.a.home, "etc/pipelines/DemoPipeline.yaml")
@@ -178,6 +220,9 @@ class EmptyStore(ClusterCase):
         self.b.ok("application", "--start-control")
         wait_for(lambda: "has an empty store and waits for its peer" in self.b.log("deltaControl"), 10, "what it waits for")
         self.assertIsNone(self.cluster.leader())
+        began = time.monotonic()
+        self.assertCode(self.b.run("pipeline", "--list"), 4, "no control leads", "try again")
+        self.assertLess(time.monotonic() - began, 6)
         self.assertLess(self.b.log("deltaControl").count("Process manager connected") - before, 10)
         self.a.ok("application", "--start-control")
         wait_for(lambda: self.cluster.leader() is self.a, 10, "the primary leading")
