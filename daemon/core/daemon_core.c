@@ -55,11 +55,12 @@ void daemon_core_create(struct daemon_core **core, const struct daemon_core_conf
     text_copy(self->host, sizeof self->host, config->host);
     text_copy(self->boot_id, sizeof self->boot_id, config->boot_id);
     text_copy(self->version, sizeof self->version, config->version);
+    uint64_t start_end = config->start_end > config->start_next ? config->start_end : config->start_next;
     self->shared = (struct process_shared){
         .host = self->host,
         .start_next = config->start_next,
-        .start_end = config->start_end,
-        .start_asked = config->start_end,
+        .start_end = start_end,
+        .start_asked = start_end,
         .random = config->seed,
         .ping_interval_ms = config->ping_interval_ms != 0 ? config->ping_interval_ms : PROCESS_PING_MS,
     };

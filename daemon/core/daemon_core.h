@@ -39,7 +39,7 @@ struct daemon_core_config {
     uint64_t seed;                          /* of the jitter */
     uint64_t epoch_seen;                    /* highest that was persisted; 0: none */
     uint64_t start_next;                    /* the first token number that is free */
-    uint64_t start_end;                     /* the first one that is not reserved durably */
+    uint64_t start_end;                     /* the first one that is not reserved durably; below start_next: none is */
     uint32_t ping_interval_ms;              /* between pings of a linked process; 0: 100 */
     const Gemel__ProcessSpec *control_spec; /* how to start a control again; NULL: never. Copied */
     const Gemel__ProcessSpec *procmgr_spec; /* NULL: no process manager here. Copied */

@@ -44,6 +44,25 @@ static void test_token_numbers_are_reserved_ahead_and_never_given_out_beyond(voi
     assert_int_equal(action(bed, DAEMON_ACTION_SPAWN)->spawn.token.start, 1100);
 }
 
+static void test_a_core_made_with_no_token_numbers_reserves_some_before_it_starts_anything(void **state)
+{
+    struct bed *bed = *state;
+    struct daemon_core_config config = {
+        .host = "127.0.0.1", .boot_id = "boot", .version = "1", .epoch_seen = 0x101, .start_next = 100};
+    for (config.start_end = 0; config.start_end <= 100; config.start_end += 50) {
+        daemon_core_destroy(&bed->core);
+        daemon_core_create(&bed->core, &config);
+        order(bed, true);
+        assert_null(action(bed, DAEMON_ACTION_SPAWN));
+        uint64_t asked = action(bed, DAEMON_ACTION_RESERVE_STARTS)->starts_end;
+        assert_int_equal(asked, 100 + DAEMON_STARTS_BLOCK);
+        assert_int_equal(step(bed, (struct daemon_event){.type = DAEMON_EVENT_STARTS_RESERVED, .starts_end = asked}),
+                         0);
+        wake(bed);
+        assert_int_equal(action(bed, DAEMON_ACTION_SPAWN)->spawn.token.start, 100);
+    }
+}
+
 static struct daemon_adopt adoption(struct bed *bed, enum daemon_run run)
 {
     return (struct daemon_adopt){
@@ -217,6 +236,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_orders_of_a_new_epoch_wait_until_it_is_durable_and_stale_ones_are_answered),
         CASE(test_token_numbers_are_reserved_ahead_and_never_given_out_beyond),
+        CASE(test_a_core_made_with_no_token_numbers_reserves_some_before_it_starts_anything),
         CASE(test_a_living_process_is_adopted_as_it_is),
         CASE(test_a_process_that_died_unattended_is_an_unknown_exit_and_restarted),
         CASE(test_a_run_whose_order_was_lost_is_kept_and_waits_for_an_order_when_it_ends),
