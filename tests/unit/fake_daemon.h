@@ -58,9 +58,9 @@ struct daemon {
     struct watcher watchers[64];
     size_t watcher_count;
     pthread_t thread;
-    bool stopping;
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t news;
+    bool stopping;
     struct known known[PROCESSES];
     size_t known_count;
 };
@@ -135,8 +135,10 @@ static void on_daemon_close(void *owner, struct link *link, int reason, const ch
 static void on_changed(uv_async_t *async)
 {
     struct daemon *daemon = async->data;
+    pthread_mutex_lock(&daemon->mutex);
     if (daemon->stopping)
         uv_stop(&daemon->loop);
+    pthread_mutex_unlock(&daemon->mutex);
     for (size_t i = 0; i < daemon->watcher_count; i++)
         answer(daemon, &daemon->watchers[i]);
 }
@@ -223,7 +225,9 @@ static int remove_entry(const char *path, const struct stat *status, int type, s
 
 static void daemon_stop(struct daemon *daemon)
 {
+    pthread_mutex_lock(&daemon->mutex);
     daemon->stopping = true;
+    pthread_mutex_unlock(&daemon->mutex);
     uv_async_send(&daemon->changed);
     pthread_join(daemon->thread, NULL);
     link_server_destroy(&daemon->server);
