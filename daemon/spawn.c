@@ -23,6 +23,7 @@ enum {
 /* Shared by parent and child while the child has not executed. */
 struct handover {
     const struct spawn_request *request;
+    uint64_t suspects;             /* signals that may not be at their default; bit 0: signal 1 */
     volatile enum spawn_step step; /* that failed */
     volatile int code;             /* errno */
 };
@@ -43,11 +44,13 @@ static _Noreturn void give_up(struct handover *handover, enum spawn_step step)
 }
 
 /* What we ignore (SIGPIPE) would stay ignored behind execve, and what we handle must not run on our memory. */
-static void reset_signals(void)
+static void reset_signals(uint64_t suspects)
 {
     struct sigaction action = {.sa_handler = SIG_DFL};
     for (int signal = 1; signal < NSIG; signal++)
-        sigaction(signal, &action, NULL); /* SIGKILL, SIGSTOP and glibc's own two refuse: they are at their default */
+        if ((suspects & (uint64_t)1 << (signal - 1)) != 0)
+            sigaction(signal, &action,
+                      NULL); /* SIGKILL, SIGSTOP and glibc's own two refuse: they are at their default */
     uint64_t none = 0;
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, KERNEL_SIGNALS_BYTES);
 }
@@ -95,7 +98,7 @@ static int run_child(void *data)
 {
     struct handover *handover = data;
     const struct spawn_request *request = handover->request;
-    reset_signals();
+    reset_signals(handover->suspects);
     if (setpgid(0, 0) != 0)
         give_up(handover, SPAWN_STEP_GROUP);
     set_resources(handover);
@@ -158,6 +161,22 @@ static char *child_stack(void)
     return stack;
 }
 
+/* What CLONE_CLEAR_SIGHAND leaves as it is: what was ignored when we were started, and SIGPIPE, which the first link
+ * ignores. Asked once, because asking takes as long as resetting. */
+static uint64_t ignored_signals(void)
+{
+    static uint64_t ignored;
+    if (ignored != 0)
+        return ignored;
+    ignored = (uint64_t)1 << (SIGPIPE - 1);
+    for (int signal = 1; signal < NSIG; signal++) {
+        struct sigaction action;
+        if (sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+            ignored |= (uint64_t)1 << (signal - 1);
+    }
+    return ignored;
+}
+
 static int make_child(struct handover *handover, char *stack, struct spawn_child *child)
 {
     int cgroup_fd = handover->request->cgroup_fd;
@@ -165,19 +184,22 @@ static int make_child(struct handover *handover, char *stack, struct spawn_child
     long pid = -ENOSYS;
     if (cgroup_fd >= 0) {
         struct clone_args arguments = {
-            .flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_INTO_CGROUP,
+            .flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_INTO_CGROUP | CLONE_CLEAR_SIGHAND,
             .pidfd = (uint64_t)(uintptr_t)&pidfd,
             .exit_signal = SIGCHLD,
             .stack = (uint64_t)(uintptr_t)stack,
             .stack_size = STACK_BYTES,
             .cgroup = (unsigned)cgroup_fd,
         };
+        handover->suspects = ignored_signals();
         pid = clone_into_cgroup(&arguments, run_child, handover);
     }
     /* The cgroup is a help for killing, not a condition: a kernel or sandbox that refuses clone3, a cgroup that is
      * gone. */
-    if (pid < 0)
+    if (pid < 0) {
+        handover->suspects = ~(uint64_t)0;
         pid = clone(run_child, stack + STACK_BYTES, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, handover, &pidfd);
+    }
     if (pid < 0)
         return -errno;
     child->pid = (pid_t)pid;

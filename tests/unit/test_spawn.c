@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "daemon/cgroup.h"
 #include "daemon/spawn.h"
 #include "tests/unit/testing.h"
 
@@ -114,11 +115,11 @@ static void test_the_child_leads_a_group_of_its_own(void **state)
     end(&run);
 }
 
-static void test_signals_are_at_their_default_and_not_blocked(void **state)
+static void check_signals(int cgroup_fd)
 {
-    (void)state;
     struct run run;
     begin(&run, "", NULL);
+    run.request.cgroup_fd = cgroup_fd;
     signal(SIGPIPE, SIG_IGN);
     sigset_t set;
     sigset_t before;
@@ -139,6 +140,22 @@ static void test_signals_are_at_their_default_and_not_blocked(void **state)
     assert_true(action.sa_handler == SIG_IGN);
     signal(SIGPIPE, SIG_DFL);
     end(&run);
+}
+
+static void test_signals_are_at_their_default_and_not_blocked(void **state)
+{
+    (void)state;
+    struct cgroup_base base;
+    struct cgroup_leaf leaf = {.folder_fd = -1, .events_fd = -1, .kill_fd = -1};
+    check_signals(-1);
+    /* A child that starts in a cgroup is made by another system call. Where there are no cgroups, this is the first
+     * case again. */
+    cgroup_open(&base, "test-spawn");
+    cgroup_leaf_open(&leaf, &base, "P.0.x.0", 1);
+    check_signals(leaf.folder_fd);
+    cgroup_leaf_close(&leaf);
+    cgroup_drop(&base, "P.0.x.0", 1);
+    cgroup_close(&base);
 }
 
 static void test_limits_folder_niceness_and_umask_are_set(void **state)
