@@ -63,8 +63,8 @@ uint64_t journal_segment_start(const struct journal *journal, size_t segment);
 /* Opens a cursor at the start of a segment. It may be used while records are appended. */
 int journal_cursor_open(struct journal_cursor **cursor, struct journal *journal, size_t segment);
 void journal_cursor_close(struct journal_cursor **cursor);
-/* Takes the next record, borrowed until the next call. Returns 0; -ENODATA at the end for now; -EBADMSG for a damaged
- * record; other negative errnos of the file system. */
+/* Takes the next record, borrowed until the next call. Returns 0; -ENODATA when it has taken all that was appended so
+ * far (more may follow); -EBADMSG for a damaged record; other negative errnos of the file system. */
 int journal_cursor_next(struct journal_cursor *cursor, struct record *record);
 /* The position behind the last record taken. */
 uint64_t journal_cursor_position(const struct journal_cursor *cursor);

@@ -111,8 +111,8 @@ class OddProcesses(ClusterCase):
         self.cluster.wait_ready("DemoPipeline.0.rdb.0", seconds=40)
 
     def test_a_plain_command_is_ready_when_its_port_opens(self):
-        server = ("import socket,time; s=socket.socket(); s.setsockopt(1,2,1); "
-                  f"s.bind(('{self.a.address}', 7777)); s.listen(); time.sleep(1000)")
+        server = ("import signal,socket; s=socket.socket(); s.setsockopt(1,2,1); "
+                  f"s.bind(('{self.a.address}', 7777)); s.listen(); signal.pause()")
         answer = self.start_odd(command=json.dumps([sys.executable, "-c", server]),
                                 more="      port: 7777\n      ready: {tcp-port: 7777}\n")
         self.assertCode(answer, 0)
